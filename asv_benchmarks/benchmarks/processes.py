@@ -1,0 +1,62 @@
+"""What a whole process costs: import, first compilation, a start from the cache, peak memory."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+TRAIN = """
+import numpy as np
+from fastbp import Dense, Network, SGD, Trainer
+rng = np.random.default_rng(0)
+x = rng.integers(0, 256, (60000, 784), dtype=np.uint8) * (rng.random((60000, 784)) < 0.19).astype(np.uint8)
+y = rng.integers(0, 10, 60000)
+net = Network(784, [Dense(16, "sigmoid"), Dense(16, "sigmoid"), Dense(10, "sigmoid")], cost="sum_of_squares")
+Trainer(net, SGD(0.5)).fit(x, y, epochs=1)
+import resource
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+# The same with data that cost nothing to make: what remains is the start, and one epoch.
+START = TRAIN.replace("rng.integers(0, 256, (60000, 784), dtype=np.uint8)", "np.zeros((60000, 784), np.uint8)").replace(
+    " * (rng.random((60000, 784)) < 0.19).astype(np.uint8)", ""
+)
+
+
+def run(code: str, cache: str | None = None) -> tuple[float, str]:
+    """Seconds that a new Python process takes for ``code``, and what it printed."""
+    environment = os.environ | ({"NUMBA_CACHE_DIR": cache} if cache else {}) | {"FASTBP_QUIET": "1"}
+    begun = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    return time.perf_counter() - begun, done.stdout
+
+
+class Process:
+    """Whole processes, on a kernel cache of their own."""
+
+    timeout = 600
+
+    def setup_cache(self) -> str:
+        cache = tempfile.mkdtemp(prefix="fastbp-asv-")
+        run(START, cache)
+        return cache
+
+    def track_import(self, cache: str) -> float:
+        return min(run("import fastbp", cache)[0] for _ in range(3))
+
+    def track_cold_compile(self, cache: str) -> float:
+        with tempfile.TemporaryDirectory() as empty:
+            return run("import fastbp; fastbp.warmup()", empty)[0]
+
+    def track_cached_start_to_first_epoch(self, cache: str) -> float:
+        return min(run(START, cache)[0] for _ in range(3))
+
+    def track_peak_memory(self, cache: str) -> float:
+        return float(run(TRAIN, cache)[1])
+
+
+for _name in ("import", "cold_compile", "cached_start_to_first_epoch"):
+    getattr(Process, f"track_{_name}").unit = "s"
+Process.track_peak_memory.unit = "bytes"

@@ -1,0 +1,46 @@
+"""fastbp: train small neural networks fast on a CPU, and see what backpropagation does.
+
+>>> from fastbp import Dense, Network, SGD, Trainer
+>>> net = Network(2, [Dense(8, "tanh"), Dense(1, "sigmoid")], seed=1)
+>>> x, y = [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [0, 1, 1, 0]
+>>> history = Trainer(net, SGD(1.0, momentum=0.9), batch_size=4).fit(x, y, epochs=200)
+>>> net.classify(x)
+array([0, 1, 1, 0])
+"""
+
+from . import datasets, schedules
+from .errors import CheckpointError, DataError, MissingExtraError, TrainingDiverged
+from .explain import Explanation, explain
+from .gradcheck import GradientCheck, check_gradients
+from .layers import Dense
+from .model import Gradient, Network
+from .optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
+from .runtime import show_config, warmup
+from .trainer import History, Trainer
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
+    "CheckpointError",
+    "DataError",
+    "Dense",
+    "Explanation",
+    "Gradient",
+    "GradientCheck",
+    "History",
+    "MissingExtraError",
+    "Network",
+    "Optimizer",
+    "RMSprop",
+    "Trainer",
+    "TrainingDiverged",
+    "check_gradients",
+    "datasets",
+    "explain",
+    "schedules",
+    "show_config",
+    "warmup",
+]

@@ -1,0 +1,89 @@
+"""The ``fastbp`` command: results on stdout, progress and notes on stderr, an error in one line.
+
+Exit status 0; 2 for a usage error; 1 for anything else that is wrong; 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from contextlib import suppress
+
+import fastbp
+from fastbp.cli.commands import COMMANDS, INTERRUPTED
+from fastbp.cli.parser import UsageError, build_parser
+from fastbp.errors import CheckpointError, DataError, MissingExtraError, TrainingDiverged
+
+__all__ = ["main"]
+
+# Their messages say all that a user needs; of any other exception the class does, too.
+_PLAIN = (UsageError, DataError, CheckpointError, MissingExtraError, TrainingDiverged)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a ``fastbp`` command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The arguments; by default those of the process.
+
+    Returns
+    -------
+    int
+        The exit status.
+
+    Raises
+    ------
+    SystemExit
+        After ``--help`` and ``--version``.
+
+    Examples
+    --------
+    >>> main(["data", "list", "--json"])  # doctest: +ELLIPSIS
+    [{"name": "mnist", ...}]
+    0
+    """
+    try:
+        try:
+            return _run(argv)
+        finally:
+            sys.stdout.flush()  # so that a reader who has left is noticed here, not as the process ends
+    except BrokenPipeError:
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    debug, name = False, "fastbp"
+    try:
+        args = build_parser(fastbp.__version__).parse_args(argv)
+        debug, name = args.debug, f"fastbp {args.command}"
+        return COMMANDS[args.command](args)
+    except BrokenPipeError:
+        raise
+    except KeyboardInterrupt:
+        return _fail(name, "interrupted", INTERRUPTED, debug)
+    except UsageError as error:
+        name = error.command or name
+        return _fail(name, f"{error} (see {name} --help)", 2, debug)
+    except Exception as error:
+        return _fail(name, _message(error), 1, debug)
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if isinstance(error, _PLAIN):
+        return str(error)
+    return f"{type(error).__name__}: {error} (--debug shows where)"
+
+
+def _fail(name: str, message: str, status: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    print(f"{name}: {' '.join(message.split())}", file=sys.stderr)
+    return status

@@ -1,0 +1,241 @@
+"""What each command does: its arguments in, its result out, as text and as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import fastbp
+from fastbp import Dense, Network, Trainer, TrainingDiverged, datasets, report, runtime
+from fastbp.cli.images import read_samples
+from fastbp.cli.parser import OPTIMIZERS, UsageError, blame_the_arguments
+from fastbp.datasets import Split
+from fastbp.errors import DataError
+from fastbp.gradcheck import GradientCheck, check_gradients
+from fastbp.optimizers import Optimizer
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+
+def train(args: argparse.Namespace) -> int:
+    """Train a network on the training samples, and save it with its history."""
+    train, test = _load(args.data)
+    classes = int(max(train.y.max(), test.y.max())) + 1
+    sizes = args.layers or (train.x.shape[1], 100, classes)
+    _check_sizes(sizes, train, classes)
+    network = _network(args, sizes, args.dtype)
+    with blame_the_arguments(args):
+        trainer = Trainer(network, _optimizer(args), args.batch_size, n_threads=args.threads, seed=args.seed)
+    folder = _folder(args, train)
+    try:
+        trainer.fit(train.x, train.y, args.epochs, validation=(test.x, test.y), progress=not args.quiet)
+    except TrainingDiverged as error:
+        if not trainer.history.cost:
+            raise
+        _save(folder, trainer, args, train)
+        raise TrainingDiverged(f"{error}; that network is in {folder}") from error
+    _save(folder, trainer, args, train)
+    result = report.summary(trainer, len(train.x), (test.x, test.y)) | {"folder": str(folder)}
+    _show(args, result, report.table(result))
+    if trainer.history.interrupted:
+        _note(f"interrupted; what was learnt is in {folder}")
+        return INTERRUPTED
+    return 0
+
+
+def evaluate(args: argparse.Namespace) -> int:
+    """Say how well a saved network does on a data set."""
+    network = Network.load(args.model)
+    split = _load(args.data)[args.split == "test"]
+    if split.x.shape[1] != network.n_in:
+        raise UsageError(f"argument --data: {split.name} has {split.x.shape[1]} inputs, {args.model} {network.n_in}")
+    accuracy, cost = network.accuracy(split.x, split.y), network.cost(split.x, split.y)
+    result = {"data": split.name, "split": args.split, "samples": len(split.x), "accuracy": accuracy, "cost": cost}
+    _show(args, result, report.table(result))
+    return 0
+
+
+def predict(args: argparse.Namespace) -> int:
+    """Print the class of every sample in the files."""
+    network, found = Network.load(args.model), []
+    for path in args.files:
+        x, note = read_samples(path, network.n_in)
+        if note:
+            _note(f"{path}: {note}")
+        try:
+            outputs, classes = network.forward(x), network.classify(x)
+        except (ValueError, TypeError) as error:
+            raise DataError(f"{path}: {error}") from error
+        for i, (label, output) in enumerate(zip(classes.tolist(), outputs.tolist(), strict=True)):
+            found.append({"file": str(path), "index": i, "class": label, "outputs": output})
+    several = {item["file"] for item in found if item["index"]}
+    _show(args, found, "\n".join(_line(item, item["file"] in several) for item in found))
+    return 0
+
+
+def _line(item: dict[str, Any], numbered: bool) -> str:
+    where = f"{item['file']}[{item['index']}]" if numbered else item["file"]
+    outputs = item["outputs"]
+    return f"{where}: {item['class']} ({outputs[item['class'] if len(outputs) > 1 else 0]:.3f})"
+
+
+def check(args: argparse.Namespace) -> int:
+    """Compare the gradient with differences of the cost on random samples; status 1 where they disagree."""
+    network = _network(args, args.layers, "float64")
+    rng = np.random.default_rng(args.seed)
+    x = rng.uniform(size=(args.samples, network.n_in))
+    y = rng.integers(0, max(network.n_out, 2), args.samples)
+    result = check_gradients(
+        network, x, y if network.n_out > 1 else y.astype(np.float64), n_parameters=args.parameters, seed=args.seed
+    )
+    layers = [
+        {"layer": number, "inputs": weights.shape[0], "outputs": weights.shape[1], "activation": layer.activation,
+         "max_relative_error": error, "passed": error <= result.tolerance}
+        for number, (weights, layer, error) in enumerate(
+            zip(network.weights, network.layers, result.per_layer, strict=True))
+    ]  # fmt: skip
+    found = {name: getattr(result, name) for name in ("passed", "max_relative_error", "tolerance", "worst")}
+    _show(args, found | {"parameters": len(result.indices), "layers": layers}, _check_text(result, layers))
+    return 0 if result.passed else 1
+
+
+def _check_text(result: GradientCheck, layers: list[dict[str, Any]]) -> str:
+    """A line a layer, between a heading and the verdict; layers count from 0, as in ``network.weights``."""
+    lines = [f"{'layer':>5}{'inputs':>9}{'outputs':>9}  {'activation':12}{'relative error':>14}"]
+    for layer in layers:
+        sizes = f"{layer['layer']:5}{layer['inputs']:9}{layer['outputs']:9}"
+        verdict = "ok" if layer["passed"] else "WRONG"
+        lines.append(f"{sizes}  {layer['activation']:12}{layer['max_relative_error']:14.1e}  {verdict}")
+    verdict = "passed" if result.passed else "FAILED"
+    lines.append(f"{verdict}: {len(result.indices):,} parameters, tolerance {result.tolerance:.0e}")
+    lines.append("worst: layer {}, row {}, column {}".format(*result.worst))
+    return "\n".join(lines)
+
+
+def data_list(args: argparse.Namespace) -> int:
+    """List the data sets that have a name."""
+    items = datasets.available()
+    margin = 15
+    lines = [
+        textwrap.fill(item.description, 80, initial_indent=item.name.ljust(margin), subsequent_indent=" " * margin)
+        + f"\n{' ' * margin}{item.found or 'not here yet'}"
+        for item in items
+    ]
+    _show(args, [item._asdict() for item in items], "\n".join(lines))
+    return 0
+
+
+def data_fetch(args: argparse.Namespace) -> int:
+    """Make sure that a data set is here, and print its folder."""
+    with _known("name"):
+        folder = datasets.fetch(args.name)
+    _show(args, {"name": args.name, "folder": str(folder)}, str(folder))
+    return 0
+
+
+def config(args: argparse.Namespace) -> int:
+    """Say what fastbp runs on."""
+    if args.json:
+        _show(args, runtime.config(), "")
+    else:
+        fastbp.show_config()
+    return 0
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "train": train,
+    "evaluate": evaluate,
+    "predict": predict,
+    "check": check,
+    "data list": data_list,
+    "data fetch": data_fetch,
+    "config": config,
+}
+
+
+def _show(args: argparse.Namespace, result: Any, text: str) -> None:
+    print(json.dumps(result, allow_nan=False) if args.json else text)
+
+
+def _note(text: str) -> None:
+    print(f"fastbp: {text}", file=sys.stderr)
+
+
+@contextmanager
+def _known(argument: str) -> Iterator[None]:
+    """Turn the complaint about an unknown name into one about ``argument``; what is wrong with files stays as it is."""
+    try:
+        yield
+    except DataError:
+        raise
+    except ValueError as error:
+        raise UsageError(f"argument {argument}: {str(error).partition(': ')[2]}") from error
+
+
+def _load(name: str) -> tuple[Split, Split]:
+    with _known("--data"):
+        return datasets.load(name)
+
+
+def _check_sizes(sizes: tuple[int, ...], data: Split, classes: int) -> None:
+    if sizes[0] != data.x.shape[1] or (sizes[-1] < classes and not sizes[-1] == 1 >= classes - 1):
+        got = ",".join(map(str, sizes))
+        raise UsageError(
+            f"argument --layers: got {got}, but {data.name} has {data.x.shape[1]} inputs and {classes} classes"
+        )
+
+
+def _network(args: argparse.Namespace, sizes: tuple[int, ...], dtype: str) -> Network:
+    last = args.output_activation or ("softmax" if args.cost == "cross_entropy" else args.activation)
+    with blame_the_arguments(args):
+        layers = [*(Dense(n, args.activation) for n in sizes[1:-1]), Dense(sizes[-1], last)]
+        return Network(sizes[0], layers, cost=args.cost, dtype=dtype, seed=args.seed)
+
+
+def _optimizer(args: argparse.Namespace) -> Optimizer:
+    name = args.optimizer or ("adam" if args.momentum is None else "sgd")
+    if args.momentum is not None and name != "sgd":
+        raise UsageError(f"argument --momentum: {name} has none; it is for --optimizer sgd")
+    given = {"learning_rate": args.learning_rate, "momentum": args.momentum}
+    return OPTIMIZERS[name](**{key: value for key, value in given.items() if value is not None})
+
+
+def _folder(args: argparse.Namespace, data: Split) -> Path:
+    """Make the run's folder, so that a place that cannot be written is found before the training."""
+    folder: Path = args.out or Path("runs") / data.name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"argument --out: {folder}: {error.strerror}") from error
+    if (folder / "model.npz").exists():
+        _note(f"replacing the run in {folder}")
+    return folder
+
+
+def _save(folder: Path, trainer: Trainer, args: argparse.Namespace, data: Split) -> None:
+    network, optimizer = trainer.network, trainer.optimizer
+    settings = {
+        "fastbp": fastbp.__version__,
+        "data": data.name,
+        "source": data.source,
+        "layers": [network.n_in, *(layer.n for layer in network.layers)],
+        "activations": [layer.activation for layer in network.layers],
+        "cost": network.cost_name,
+        "dtype": str(network.dtype),
+        "optimizer": {"name": optimizer.name, **asdict(optimizer)},
+        "epochs": args.epochs,
+        "batch_size": trainer.batch_size,
+        "seed": args.seed,
+        "threads": trainer.n_threads,
+    }
+    if folder / "curve.png" not in report.save_run(folder, network, trainer.history, settings):
+        _note('no curve.png, which needs matplotlib: pip install "fastbp[examples]"')

@@ -1,0 +1,198 @@
+"""The arguments of the ``fastbp`` command, and what to say of wrong ones."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+from fastbp.errors import unknown_name
+from fastbp.kernels.activations import CODES as ACTIVATIONS
+from fastbp.kernels.costs import CODES as COSTS
+from fastbp.optimizers import SGD, Adam, AdamW, RMSprop
+
+OPTIMIZERS = {kind.name: kind for kind in (SGD, RMSprop, Adam, AdamW)}
+
+_EXIT = "exit status: 0; 2 usage error; 1 anything else that is wrong; 130 Ctrl-C"
+
+
+class UsageError(Exception):
+    """The command line asks for something that cannot be; the message names the argument.
+
+    ``command`` is the part of the command line whose help would help, such as ``fastbp train``, where it is known.
+    """
+
+    def __init__(self, message: str, command: str | None = None) -> None:
+        super().__init__(message)
+        self.command = command
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that leaves saying what is wrong, in one line, to its caller."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise a UsageError in place of printing the usage and leaving."""
+        raise UsageError(message, self.prog)
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Help as wide as a terminal of 80 columns, whatever the terminal."""
+
+    def __init__(self, prog: str, **options: Any) -> None:
+        super().__init__(prog, **{"max_help_position": 26, "width": 80, **options})
+
+
+@contextmanager
+def blame_the_arguments(parser_options: argparse.Namespace) -> Iterator[None]:
+    """Turn the library's complaint about a value, ``batch_size: got -1, ...``, into one about ``--batch-size``.
+
+    Examples
+    --------
+    >>> with blame_the_arguments(argparse.Namespace(learning_rate=-1.0)):
+    ...     SGD(-1.0)
+    Traceback (most recent call last):
+    fastbp.cli.parser.UsageError: argument --learning-rate: got -1.0, expected a finite number above 0
+    """
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        name, _, rest = str(error).partition(": ")
+        name = name.removeprefix("n_")
+        known = rest and hasattr(parser_options, name)
+        raise UsageError(f"argument --{name.replace('_', '-')}: {rest}" if known else str(error)) from error
+
+
+def build_parser(version: str) -> Parser:
+    """Return the parser of the whole command; ``command`` in what it parses is such as ``train`` or ``data list``.
+
+    Examples
+    --------
+    >>> args = build_parser("0").parse_args(["train", "--layers", "784,16,10", "--json"])
+    >>> args.command, args.layers, args.epochs, args.json
+    ('train', (784, 16, 10), 10, True)
+    """
+    parser = Parser("fastbp", description="Train small neural networks fast on a CPU.", epilog=_EXIT)
+    parser.formatter_class = _Help
+    parser.add_argument("--version", action="version", version=f"fastbp {version}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _add_train(commands)
+    _add_evaluate(commands)
+    _add_predict(commands)
+    _add_check(commands)
+    data = commands.add_parser("data", help="data sets: what there is, and fetching one", formatter_class=_Help)
+    data_commands = data.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _add(data_commands, "list", "the data sets that have a name, and where each is found", command="data list")
+    fetch = _add(data_commands, "fetch", "download and check a data set", command="data fetch")
+    fetch.add_argument("name", help="such as mnist; fastbp data list shows them all")
+    _add(commands, "config", "versions, CPU, threads and cache folder")
+    return parser
+
+
+def _add(commands: Any, name: str, text: str, *, command: str | None = None, epilog: str = _EXIT) -> Parser:
+    """Add a command, with the options that every command has."""
+    sentence = f"{text[0].upper()}{text[1:]}."
+    parser: Parser = commands.add_parser(
+        name, help=text, description=sentence, epilog=epilog, formatter_class=_Help, allow_abbrev=False
+    )
+    parser.set_defaults(command=command or name)
+    group = parser.add_argument_group("what is shown")
+    group.add_argument("--json", action="store_true", help="print the result as JSON, for machines")
+    group.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser
+
+
+def _add_train(commands: Any) -> None:
+    epilog = (
+        "Example: the network 784-16-16-10 with sigmoid units and the sum of squares:\n"
+        "  fastbp train --layers 784,16,16,10 --activation sigmoid \\\n"
+        "    --cost sum_of_squares --learning-rate 0.15 --momentum 0.9 --out runs/seed\n\n"
+        "The folder of the run gets model.npz, history.json, config.json and curve.png.\n"
+        "Files of an earlier run in it are replaced, each of them whole.\n"
+        "Ctrl-C ends the training, saves what was learnt, and exits with 130.\n\n"
+    )
+    parser = _add(commands, "train", "train a network and save it", epilog=epilog + _EXIT)
+    _add_data(parser)
+    _add_network(parser, "the data's inputs, 100, the data's classes")
+    add = parser.add_argument
+    add("--optimizer", type=_name("optimizer", OPTIMIZERS), metavar="NAME",
+        help=f"{', '.join(OPTIMIZERS)} (default: adam; sgd where --momentum is given)")  # fmt: skip
+    add("--learning-rate", type=float, metavar="X", help="step size (default: the optimizer's)")
+    add("--momentum", type=float, metavar="X", help="of sgd, 0 to below 1 (default: 0)")
+    add("--epochs", type=_count, default=10, metavar="N", help="passes over the data (default: %(default)s)")
+    add("--batch-size", type=int, default=100, metavar="N", help="samples in a mini-batch (default: %(default)s)")
+    add("--threads", type=int, metavar="N", help="default: all CPUs that the process may use")
+    add("--dtype", default="float32", metavar="NAME", help="float32 or float64 (default: %(default)s)")
+    add("--out", type=Path, metavar="FOLDER", help="folder of the run (default: runs/ and the data's name)")
+    add("--quiet", action="store_true", help="no progress on stderr")
+
+
+def _add_evaluate(commands: Any) -> None:
+    parser = _add(commands, "evaluate", "accuracy and cost of a saved network")
+    parser.add_argument("model", type=Path, help="a model.npz")
+    _add_data(parser)
+    parser.add_argument("--split", type=_name("split", ("test", "train")), default="test", metavar="NAME",
+                        help="test or train (default: %(default)s)")  # fmt: skip
+
+
+def _add_predict(commands: Any) -> None:
+    epilog = (
+        "Prints the class of each sample and, in brackets, its output. A picture becomes\n"
+        "gray, light on dark, and of the network's size, as the images of MNIST are.\n\n"
+    )
+    parser = _add(commands, "predict", "classify pictures and .npy files", epilog=epilog + _EXIT)
+    parser.add_argument("model", type=Path, help="a model.npz")
+    parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="a PNG, or samples (n, n_in) in a .npy")
+
+
+def _add_check(commands: Any) -> None:
+    parser = _add(commands, "check", "compare gradients with finite differences, a line a layer")
+    _add_network(parser, "784,16,16,10", (784, 16, 16, 10))
+    parser.add_argument("--samples", type=_count, default=8, metavar="N", help="random ones (default: %(default)s)")
+    parser.add_argument("--parameters", type=_count, metavar="N", help="of each layer, drawn at random (default: all)")
+
+
+def _add_data(parser: Parser) -> None:
+    parser.add_argument("--data", default="mnist", metavar="NAME",
+                        help="mnist, fashion-mnist, mnist-5k, digits, or a folder with the four IDX files "
+                        "(default: %(default)s)")  # fmt: skip
+
+
+def _add_network(parser: Parser, text: str, layers: tuple[int, ...] | None = None) -> None:
+    add = parser.add_argument
+    add("--layers", type=_sizes, default=layers, metavar="N,N,...",
+        help=f"inputs, units of each hidden layer, outputs (default: {text})")  # fmt: skip
+    add("--activation", type=_name("activation", ACTIVATIONS), default="relu", metavar="NAME",
+        help=f"{', '.join(name for name in ACTIVATIONS if name != 'softmax')} (default: %(default)s)")  # fmt: skip
+    add("--output-activation", type=_name("activation", ACTIVATIONS), metavar="NAME",
+        help="of the last layer: one of those, or softmax (default: softmax with cross_entropy, else as "
+        "--activation)")  # fmt: skip
+    add("--cost", type=_name("cost", COSTS), default="cross_entropy", metavar="NAME",
+        help=f"{', '.join(COSTS)} (default: %(default)s)")  # fmt: skip
+    add("--seed", type=int, default=0, metavar="N", help="of weights and shuffling (default: %(default)s)")
+
+
+def _name(argument: str, known: Any) -> Any:
+    """An argument type: one of ``known``, or an error with the nearest of them."""
+
+    def convert(text: str) -> str:
+        if text not in known:
+            raise argparse.ArgumentTypeError(str(unknown_name(argument, text, known)).partition(": ")[2])
+        return text
+
+    return convert
+
+
+def _count(text: str) -> int:
+    if not (text.isdecimal() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a whole number of 1 or more")
+    return int(text)
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    """Convert ``784,16,10``: two sizes or more, all of them 1 or more."""
+    sizes = tuple(int(part) if part.strip().isdecimal() else 0 for part in text.split(","))
+    if len(sizes) < 2 or min(sizes) < 1:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected sizes of 1 or more such as 784,16,16,10")
+    return sizes

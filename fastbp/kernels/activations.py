@@ -1,0 +1,146 @@
+"""Activations f(z) on vectors, and f'(z) in terms of what the forward pass left behind.
+
+Most derivatives are cheapest from a = f(z) (sigmoid: a (1 - a)); softplus and gelu need z itself, so the layer table
+keeps z for those in ``KEEPS_Z``. To add one: a code, two lines here, and a row in tests/reference.py.
+"""
+
+from __future__ import annotations
+
+from .._jit import njit
+from .simd import (
+    absolute,
+    copysign,
+    exp,
+    expm1,
+    fma,
+    lanes_of,
+    load,
+    load_scalar,
+    log1p,
+    number,
+    size_of,
+    store,
+    store_scalar,
+    where_negative,
+)
+
+SIGMOID, TANH, RELU, LEAKY_RELU, ELU, SOFTPLUS, GELU, IDENTITY, SOFTMAX = range(9)
+CODES = {
+    "sigmoid": SIGMOID,
+    "tanh": TANH,
+    "relu": RELU,
+    "leaky_relu": LEAKY_RELU,
+    "elu": ELU,
+    "softplus": SOFTPLUS,
+    "gelu": GELU,
+    "identity": IDENTITY,
+    "softmax": SOFTMAX,
+}
+KEEPS_Z = frozenset({SOFTPLUS, GELU})
+
+LEAK = 0.01  # the slope of leaky_relu below zero, as everywhere
+GELU_SLOPE, GELU_CUBIC = 0.7978845608028654, 0.044715  # sqrt(2 / pi), and Hendrycks & Gimpel (2016), eq. 3
+
+
+@njit
+def sigmoid(z):
+    """1 / (1 + e^-z)"""
+    return 1.0 / (1.0 + exp(-z))
+
+
+@njit
+def tanh(z):
+    """tanh |z| = -u / (u + 2) with u = e^(-2|z|) - 1: no cancellation for small z, no overflow for large."""
+    u = expm1(-2.0 * absolute(z))
+    return copysign(u / (u + 2.0), z)
+
+
+@njit
+def softplus(z):
+    """log(1 + e^z) = max(z, 0) + log(1 + e^-|z|)"""
+    return where_negative(z, 0.0, z) + log1p(exp(-absolute(z)))
+
+
+@njit
+def _gelu_gate(z):
+    return tanh(GELU_SLOPE * z * fma(z * z, GELU_CUBIC, 1.0))
+
+
+@njit
+def value(code, z):
+    """f(z) for one vector. Softmax is identity here: it needs the whole row, see ``softmax_row``."""
+    if code == SIGMOID:
+        return sigmoid(z)
+    if code == TANH:
+        return tanh(z)
+    if code == RELU:
+        return where_negative(z, 0.0, z)
+    if code == LEAKY_RELU:
+        return where_negative(z, LEAK * z, z)
+    if code == ELU:
+        return where_negative(z, expm1(z), z)
+    if code == SOFTPLUS:
+        return softplus(z)
+    if code == GELU:
+        return 0.5 * z * (1.0 + _gelu_gate(z))
+    return z
+
+
+@njit
+def slope(code, a, z):
+    """da/dz for one vector, from a; from z where KEEPS_Z says so. At a kink: the slope to its left."""
+    if code == SIGMOID:
+        return a * (1.0 - a)
+    if code == TANH:
+        return 1.0 - a * a
+    if code == RELU:
+        return where_negative(-a, 1.0, 0.0)
+    if code == LEAKY_RELU:
+        return where_negative(-a, 1.0, LEAK)
+    if code == ELU:
+        return where_negative(a, a + 1.0, 1.0)
+    if code == SOFTPLUS:
+        return sigmoid(z)
+    if code == GELU:
+        t = _gelu_gate(z)
+        return 0.5 * (1.0 + t) + 0.5 * z * (1.0 - t * t) * (GELU_SLOPE * fma(z * z, 3.0 * GELU_CUBIC, 1.0))
+    return 0.0 * a + 1.0
+
+
+@njit
+def softmax_row(one, z, a, n, width):
+    """a_j = e^(z_j - max z) / sum_k e^(z_k - max z) for one sample's row of n outputs at addresses z and a.
+
+    The maximum makes overflow impossible. The sum runs over j in order, whatever the lanes.
+    """
+    size, top, total = size_of(one), load_scalar(one, z), number(one, 0.0)
+    for j in range(1, n):
+        top = max(top, load_scalar(one, z + j * size))
+    for j in range(0, width, lanes_of(one)):
+        store(exp(load(one, z + j * size) - top), a + j * size)
+    for j in range(n):
+        total += load_scalar(one, a + j * size)
+    for j in range(width):
+        store_scalar(load_scalar(one, a + j * size) / total if j < n else number(one, 0.0), a + j * size)
+
+
+@njit
+def activate(one, code, z, a, stride, rows, n, width):
+    """a = f(z) for ``rows`` rows ``stride`` bytes apart; z and a may be the same memory."""
+    size = size_of(one)
+    for r in range(rows):
+        at = r * stride
+        if code == SOFTMAX:
+            softmax_row(one, z + at, a + at, n, width)
+        else:
+            for j in range(0, width * size, lanes_of(one) * size):
+                store(value(code, load(one, z + at + j)), a + at + j)
+
+
+@njit
+def scale_by_slope(one, code, d, a, z, stride, rows, width):
+    """delta = dC/da f'(z): ``d`` holds dC/da and is overwritten; rows as in ``activate``."""
+    size = size_of(one)
+    for r in range(rows):
+        for j in range(r * stride, r * stride + width * size, lanes_of(one) * size):
+            store(load(one, d + j) * slope(code, load(one, a + j), load(one, z + j)), d + j)

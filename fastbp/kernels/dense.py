@@ -1,0 +1,104 @@
+"""A dense layer's three products: forward, delta, gradient. Each is one ``matmul`` a panel, side by side here.
+
+With a_in the layer's inputs, one row a sample, and W its weights (the layer table says where each lies):
+
+    z     = a_in W + b             ``dense_forward``    rows r0 to r1 of a block of samples
+    d_in  = delta W^T              ``dense_delta``      dC/da of the layer before, which f' then makes its delta
+    g     = a_in^T delta           ``dense_gradient``   a tile of the gradient, summed over the samples in order
+
+The bias is the last row of W, with input 1: it starts the forward sum, and its gradient is the sum of the deltas.
+"""
+
+from __future__ import annotations
+
+from .._jit import njit
+from .gather import mark_samples
+from .layout import PAD, PANEL
+from .matmul import MASKED_ROWS, masked_matmul, matmul
+from .simd import lanes_of, load_scalar, size_of, store_scalar, transpose_block
+
+# Samples that a gradient tile sums at once: their part of a_in and delta stays in the first-level cache.
+SUM_BLOCK = 256
+
+
+@njit
+def panel_width(width, j):
+    """Columns of the panel that starts at column j of a matrix padded to ``width``."""
+    return min(PANEL, width - j)
+
+
+@njit
+def dense_forward(one, run, layer, r0, r1):
+    """z[r] = a_in[r] W + b for rows r0 to r1; the first layer skips zero inputs where asked to."""
+    size, n_in = size_of(one), layer.n_in
+    words = (n_in + 63) // 64
+    for j in range(0, layer.width, PANEL):
+        width = panel_width(layer.width, j)
+        w = run.theta + size * (layer.w + j * (n_in + 1))
+        bias = (w + size * width * n_in, 0)
+        z = (run.acts + size * (layer.z + r0 * layer.ld + j), size * layer.ld)
+        a = (run.acts + size * (layer.a_in + r0 * layer.ld_in), size * layer.ld_in, size)
+        if run.skip_zeros and layer.wt < 0:
+            masks = (run.input_masks + 8 * words * (r0 // MASKED_ROWS), 8 * words, words)
+            masked_matmul(one, a, (w, size * width), bias, z, r1 - r0, width, masks)
+        else:
+            matmul(one, a, (w, size * width), bias, z, r1 - r0, width, n_in)
+
+
+@njit
+def dense_delta(one, run, layer, before, r0, r1):
+    """dC/da of the layer before: delta[r] W^T for rows r0 to r1, into that layer's d."""
+    size, rows, n_out = size_of(one), r1 - r0, layer.n_out
+    a = (run.deltas + size * (layer.d + r0 * layer.ld), size * layer.ld, size)
+    for i in range(0, before.width, PANEL):
+        width = panel_width(before.width, i)
+        wt = (run.wt + size * (layer.wt + i * n_out), size * width)
+        d = (run.deltas + size * (before.d + r0 * before.ld + i), size * before.ld)
+        matmul(one, a, wt, (run.zeros, 0), d, rows, width, n_out)
+
+
+@njit
+def dense_gradient(one, run, layer, tile, g):
+    """Add this block's samples to one tile of the gradient at address g (or start it, unless keep_gradient)."""
+    size, width, rows = size_of(one), panel_width(layer.width, tile.j0), tile.i1 - tile.i0
+    c = (g + size * width * tile.i0, size * width)
+    bias = (g + size * width * layer.n_in, size * width)
+    skip_zeros = run.skip_zeros and layer.wt < 0
+    masks, words = run.sample_masks + tile.masks, (run.rows + 63) // 64
+    if skip_zeros:
+        mark_samples(run, tile.i0 // 64, masks, words)
+    for s0 in range(0, run.rows, SUM_BLOCK):
+        keep = run.keep_gradient or s0 > 0
+        samples = min(SUM_BLOCK, run.rows - s0)
+        delta = (run.deltas + size * (layer.d + s0 * layer.ld + tile.j0), size * layer.ld)
+        a = (run.acts + size * (layer.a_in + s0 * layer.ld_in + tile.i0), size, size * layer.ld_in)
+        init = c if keep else (run.zeros, 0)
+        if skip_zeros:
+            some = (masks + s0 // 8, 8 * words, (samples + 63) // 64)
+            masked_matmul(one, a, delta, init, c, rows, width, some)
+        else:
+            matmul(one, a, delta, init, c, rows, width, samples)
+        if tile.bias:
+            init = bias if keep else (run.zeros, 0)
+            matmul(one, (run.ones, 0, 0), delta, init, bias, 1, width, samples)
+
+
+@njit
+def refresh_transpose(one, run, layer, j0, i0, i1):
+    """Copy rows i0 to i1 of W's panel at column j0 into W^T; i0 a multiple of PANEL."""
+    size, n_in, n_out, lanes = size_of(one), layer.n_in, layer.n_out, lanes_of(one)
+    width, padded = panel_width(layer.width, j0), (n_in + PAD - 1) // PAD * PAD
+    w = run.theta + size * (layer.w + j0 * (n_in + 1))
+    for i in range(i0, i1, lanes):
+        panel = i // PANEL * PANEL
+        row = panel_width(padded, panel)
+        wt = run.wt + size * (layer.wt + panel * n_out + i - panel)
+        for j in range(0, min(width, n_out - j0), lanes):
+            source, target = w + size * (i * width + j), wt + size * (j0 + j) * row
+            if i + lanes <= i1 and j0 + j + lanes <= n_out:
+                transpose_block(one, source, size * width, target, size * row)
+            else:
+                for p in range(min(lanes, i1 - i)):
+                    for q in range(min(lanes, n_out - j0 - j)):
+                        value = load_scalar(one, source + size * (p * width + q))
+                        store_scalar(value, target + size * (q * row + p))

@@ -1,0 +1,74 @@
+"""The tables that kernels read at run time, so that one compilation serves every architecture.
+
+Parameters live twice. The user's theta is flat, W1 row-major, b1, W2, ...: ``weights[l]`` is a view of it. Kernels
+work on a packed copy: each W is cut into **panels** of 32 columns, and a panel's n_in + 1 rows (the last one is
+the bias) lie one after another. So a panel streams through the cache front to back, and a tile of it is one run of
+memory that the optimizer updates without looking at rows. Padding columns are zero and stay zero. W^T is kept in the
+same form (layers after the first), because the deltas travel through it.
+
+Activations and deltas of a block of samples lie row by row, ``ld`` numbers a row. Offsets count numbers, not bytes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+PANEL = 32
+PAD = 16
+
+# Kinds of input, as the gather kernel finds them.
+UINT8, FLOAT32, FLOAT64 = range(3)
+# What a pass over samples computes: each includes the ones before it.
+FORWARD, COST, DELTA = range(3)
+
+
+def _record(integers: str, floats: str = "") -> np.dtype:
+    names = [(name, np.int64) for name in integers.split()] + [(name, np.float64) for name in floats.split()]
+    return np.dtype(names, align=True)
+
+
+# One row a layer. flat: its W in theta; w: its first panel in the packed copy; wt: the same of W^T; a_in, z, a, d:
+# rows of its inputs, weighted inputs, activations and deltas. z is a unless f' or the cost needs z kept.
+LAYER = _record("n_in n_out width bias activation flat w wt a_in ld_in z a d ld")
+
+# One row a task of phase 2: columns j0.. of a panel, rows i0 to i1, whether the bias row comes along, and the byte
+# at which the task keeps its masks over the samples.
+TILE = _record("layer j0 i0 i1 bias masks")
+
+# All that a launch needs to know: sizes, addresses of arrays, and the optimizer's numbers.
+RUN = _record(
+    # the tables and the compiled tasks
+    "self n_layers layers n_tiles tiles pack_work samples_work tiles_work unpack_work "
+    # parameters, gradient and the optimizer's state, all packed; rows of a block's samples; constants to read
+    "flat_theta flat_grad flat_state1 flat_state2 theta wt grad state1 state2 "
+    "acts deltas targets column_costs zeros ones "
+    # the data: x, its kind and row length; classes or targets; the order to take the samples in (0: as they lie)
+    "x x_kind n_in y y_is_class order "
+    # where x is not zero: whether to skip what is, and the masks of the block (gather.py)
+    "skip_zeros input_masks group_bytes sample_masks "
+    # sizes of a batch, a block and a chunk; the block at work, what to compute of it, and whether to update
+    "batch block chunk_rows average first rows chunks what keep_gradient update "
+    # costs and hits a chunk, and in all; where the last layer's activations go (0: nowhere)
+    "costs correct total_correct out "
+    "cost optimizer nesterov updates learning_rates",
+    "total_cost scale eta l1 l2 momentum beta1 beta2 epsilon weight_decay correction1 correction2",
+)
+
+
+def pad(n: int) -> int:
+    """``n`` rounded up to a whole number of the widest vectors."""
+    return -(-n // PAD) * PAD
+
+
+def leading_dimension(n: int, itemsize: int) -> int:
+    """Numbers from one sample's row to the next.
+
+    A stride of a multiple of 1 KiB would put one column of many rows into a few sets of the cache: step past it.
+    """
+    ld = pad(n)
+    return ld + PAD if ld * itemsize % 1024 == 0 else ld
+
+
+def packed_size(n_rows: int, n_columns: int) -> int:
+    """Numbers that the panels of an (n_rows, n_columns) matrix take."""
+    return n_rows * pad(n_columns)

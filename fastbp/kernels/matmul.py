@@ -1,0 +1,166 @@
+"""One matrix product for everything: C = init + A B, with any stride for A.
+
+The three products of backpropagation differ only in where their operands lie (kernels/dense.py):
+
+    forward    z[s, :] = b + sum over i of a[s, i] W[i, :]            A = a      walks rows s, sums over i
+    delta      d[s, :] =     sum over j of delta[s, j] W^T[j, :]      A = delta  walks rows s, sums over j
+    gradient   g[i, :] =     sum over s of a[s, i] delta[s, :]        A = a      walks columns i, sums over s
+
+The product is computed in blocks of ROWS rows by 2 vectors that stay in registers for the whole sum: an
+element of A is broadcast to all lanes, multiplied with two vectors of B, and added. For 8 rows by 2 vectors that
+is 16 independent chains of multiply-adds per 10 loads, which is enough to keep both FMA units of the CPU busy.
+Every element of C is summed over k in order, starting from init, so its bits depend neither on the number of lanes
+nor on how rows and columns are cut among threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from .._jit import VECTOR_REGISTERS, cgutils, intrinsic, ir, njit, types
+from .simd import I64, Vector, emit_fma, emit_load, emit_load_splat, emit_store
+
+# 8 x 2 accumulators, 2 vectors of B and a broadcast fit 32 registers; with 16 registers 8 x 2 would spill.
+ROWS = 8 if VECTOR_REGISTERS >= 32 else 4
+# Rows that share a mask in masked_matmul, whatever ROWS is.
+MASKED_ROWS = 8
+
+
+@contextmanager
+def while_room(b: Any, counter: Any, step: int, limit: Any) -> Iterator[Any]:
+    """Emit ``while counter + step <= limit: ...; counter += step`` and hand out the counter's value."""
+    test = b.append_basic_block("while")
+    body = b.append_basic_block("do")
+    done = b.append_basic_block("done")
+    b.branch(test)
+    b.position_at_end(test)
+    value = b.load(counter)
+    b.cbranch(b.icmp_signed("<=", b.add(value, I64(step)), limit), body, done)
+    b.position_at_end(body)
+    yield value
+    b.store(b.add(value, I64(step)), counter)
+    b.branch(test)
+    b.position_at_end(done)
+
+
+@contextmanager
+def _every_step(b: Any, steps: Any) -> Iterator[Any]:
+    """Emit the loop over k = 0 .. steps - 1."""
+    with cgutils.for_range(b, steps) as loop:
+        yield loop.index
+
+
+@contextmanager
+def _marked_steps(b: Any, masks: Any) -> Iterator[Any]:
+    """Emit the loop over those k whose bit is set in ``masks``, (address of 64-bit words, how many)."""
+    address, words = masks
+    left = cgutils.alloca_once(b, I64)
+    with cgutils.for_range(b, words) as loop:
+        word = b.load(b.inttoptr(b.add(address, b.mul(loop.index, I64(8))), I64.as_pointer()), typ=I64)
+        b.store(word, left)
+        first = b.mul(loop.index, I64(64))
+        test, body, done = (b.append_basic_block(name) for name in ("bits", "bit", "no_bits"))
+        b.branch(test)
+        b.position_at_end(test)
+        word = b.load(left)
+        b.cbranch(b.icmp_unsigned("!=", word, I64(0)), body, done)
+        b.position_at_end(body)
+        yield b.add(first, b.cttz(word, ir.Constant(ir.IntType(1), 1)))
+        b.store(b.and_(word, b.sub(word, I64(1))), left)
+        b.branch(test)
+        b.position_at_end(done)
+
+
+def _emit_block(b: Any, vec: Vector, rows: int, vectors: int, a: Any, bm: Any, init: Any, c: Any, steps: Any) -> None:
+    """``rows`` x ``vectors`` of C in registers; a, bm, init, c are (address, stride[, stride]) in bytes."""
+    size = vec.lanes * vec.dtype.bitwidth // 8
+    (a0, a_row, a_k), (b0, b_k), (i0, i_row), (c0, c_row) = a, bm, init, c
+    a_rows = [b.add(a0, b.mul(a_row, I64(r))) for r in range(rows)]
+    accumulators = [
+        [
+            cgutils.alloca_once_value(b, emit_load(b, vec, b.add(i0, b.add(b.mul(i_row, I64(r)), I64(size * v)))))
+            for v in range(vectors)
+        ]
+        for r in range(rows)
+    ]
+    with steps as k:
+        a_offset, b_address = b.mul(k, a_k), b.add(b0, b.mul(k, b_k))
+        columns = [emit_load(b, vec, b.add(b_address, I64(size * v))) for v in range(vectors)]
+        for r in range(rows):
+            x = emit_load_splat(b, vec, b.add(a_rows[r], a_offset))
+            for v in range(vectors):
+                b.store(emit_fma(b, x, columns[v], b.load(accumulators[r][v])), accumulators[r][v])
+    for r in range(rows):
+        for v in range(vectors):
+            emit_store(b, vec, b.load(accumulators[r][v]), b.add(c0, b.add(b.mul(c_row, I64(r)), I64(size * v))))
+
+
+def _emit_blocks(b: Any, vec: Vector, operands: Any, shape: Any, steps: Any) -> None:
+    """The loops over columns and rows around the block, widest and tallest blocks first.
+
+    ``steps(row)`` makes the loop over k of the blocks that begin at ``row``.
+    """
+    (am, bm, im, cm), (n_rows, n_columns) = operands, shape
+    column, row = cgutils.alloca_once_value(b, I64(0)), cgutils.alloca_once(b, I64)
+    for vectors in (2, 1):
+        with while_room(b, column, vectors * vec.lanes, n_columns) as j:
+            right = b.mul(j, I64(vec.dtype.bitwidth // 8))
+            b.store(I64(0), row)
+            for height in (8, 4, 2, 1) if ROWS == 8 else (4, 2, 1):
+                with while_room(b, row, height, n_rows) as r:
+                    block = (
+                        (b.add(am[0], b.mul(am[1], r)), am[1], am[2]),
+                        (b.add(bm[0], right), bm[1]),
+                        (b.add(b.add(im[0], b.mul(im[1], r)), right), im[1]),
+                        (b.add(b.add(cm[0], b.mul(cm[1], r)), right), cm[1]),
+                    )
+                    _emit_block(b, vec, height, vectors, *block, steps(r))
+
+
+@intrinsic
+def _matmul(tc: Any, one: Any, a: Any, b: Any, init: Any, c: Any, rows: Any, width: Any, k: Any) -> Any:
+    def codegen(ctx: Any, bld: Any, sig: Any, args: Any) -> Any:
+        operands = [cgutils.unpack_tuple(bld, t) for t in args[1:5]]
+        _emit_blocks(bld, Vector(one), operands, args[5:7], lambda row: _every_step(bld, args[7]))
+        return ctx.get_dummy_value()
+
+    return types.void(one, a, b, init, c, rows, width, k), codegen
+
+
+@intrinsic
+def _masked_matmul(tc: Any, one: Any, a: Any, b: Any, init: Any, c: Any, rows: Any, width: Any, masks: Any) -> Any:
+    def codegen(ctx: Any, bld: Any, sig: Any, args: Any) -> Any:
+        operands = [cgutils.unpack_tuple(bld, t) for t in args[1:5]]
+        address, group, words = cgutils.unpack_tuple(bld, args[7])
+
+        def steps(row: Any) -> Any:
+            mask_row = bld.mul(bld.lshr(row, I64(MASKED_ROWS.bit_length() - 1)), group)
+            return _marked_steps(bld, (bld.add(address, mask_row), words))
+
+        _emit_blocks(bld, Vector(one), operands, args[5:7], steps)
+        return ctx.get_dummy_value()
+
+    return types.void(one, a, b, init, c, rows, width, masks), codegen
+
+
+@njit
+def matmul(one, a, b, init, c, rows, width, k):
+    """C[r, v] = init[r, v] + sum over k of A[r, k] B[k, v], for ``rows`` rows and ``width`` columns.
+
+    Every operand is a tuple of an address and strides in bytes, all int64: ``a`` (address, row stride, k stride),
+    ``b`` (address, k stride), ``init`` (address, row stride; 0 repeats one row, as a bias does) and ``c`` (address,
+    row stride). ``init`` and ``c`` may be the same memory. ``width`` is a multiple of the lanes of a vector.
+    """
+    _matmul(one, a, b, init, c, rows, width, k)
+
+
+@njit
+def masked_matmul(one, a, b, init, c, rows, width, masks):
+    """``matmul`` that skips each k for which A is zero in a whole group of MASKED_ROWS rows.
+
+    ``masks``: (address, bytes a group, words a group): a group's 64-bit words have a bit set for every k at which
+    one of its rows is not zero. What is skipped would have added 0 times a number: the bits are those of ``matmul``.
+    """
+    _masked_matmul(one, a, b, init, c, rows, width, masks)

@@ -1,0 +1,111 @@
+"""Layers: what the user says of one, and how its weights begin."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .errors import unknown_name
+from .kernels.activations import CODES
+
+# name -> (standard deviation or limit of the weights, from n_in and n_out; whether normal). Limits are for uniform.
+INITIALIZERS: dict[str, tuple[Callable[[int, int], float], bool]] = {
+    "glorot_uniform": (lambda n_in, n_out: math.sqrt(6 / (n_in + n_out)), False),
+    "glorot_normal": (lambda n_in, n_out: math.sqrt(2 / (n_in + n_out)), True),
+    "he_uniform": (lambda n_in, n_out: math.sqrt(6 / n_in), False),
+    "he_normal": (lambda n_in, n_out: math.sqrt(2 / n_in), True),
+    "lecun_normal": (lambda n_in, n_out: math.sqrt(1 / n_in), True),
+    "normal": (lambda n_in, n_out: 1.0, True),
+    "zeros": (lambda n_in, n_out: 0.0, False),
+}
+
+
+def count(argument: str, value: Any, least: int = 1) -> int:
+    """``value`` as an int of at least ``least``, or an error that names the argument.
+
+    Examples
+    --------
+    >>> count("batch_size", 100)
+    100
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{argument}: got {value!r}, expected a whole number of {least} or more")
+    if number < least:
+        raise ValueError(f"{argument}: got {number}, expected a whole number of {least} or more")
+    return number
+
+
+@dataclass(frozen=True)
+class Dense:
+    """A fully connected layer: a = f(a_in W + b).
+
+    Parameters
+    ----------
+    n : int
+        Units, that is outputs, of the layer.
+    activation : str, optional
+        sigmoid, tanh, relu, leaky_relu (slope 0.01), elu, softplus, gelu (tanh form), identity; softmax on the last
+        layer. By default relu in hidden layers and identity in the last.
+    bias : bool
+        Whether the layer has biases. They begin at zero.
+    initializer : str
+        How the weights begin: glorot_uniform, glorot_normal (Glorot & Bengio 2010), he_uniform, he_normal (He et
+        al. 2015), lecun_normal (LeCun et al. 1998), normal (N(0, 1)) or zeros.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``n`` is not a whole number of 1 or more, or a name is not known.
+
+    Examples
+    --------
+    >>> Dense(16, "sigmoid")
+    Dense(n=16, activation='sigmoid', bias=True, initializer='glorot_uniform')
+    """
+
+    n: int
+    activation: str | None = None
+    bias: bool = True
+    initializer: str = "glorot_uniform"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "n", count("Dense n", self.n))
+        if self.activation is not None and self.activation not in CODES:
+            raise unknown_name("activation", self.activation, CODES)
+        if self.initializer not in INITIALIZERS:
+            raise unknown_name("initializer", self.initializer, INITIALIZERS)
+        if not isinstance(self.bias, (bool, np.bool_)):
+            raise TypeError(f"bias: got {self.bias!r}, expected True or False")
+        object.__setattr__(self, "bias", bool(self.bias))
+
+    def initial_weights(self, n_in: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw the weights, float64 (n_in, n).
+
+        Examples
+        --------
+        >>> Dense(2, initializer="zeros").initial_weights(3, np.random.default_rng(0)).shape
+        (3, 2)
+        """
+        size, normal = INITIALIZERS[self.initializer]
+        scale = size(n_in, self.n)
+        drawn = rng.standard_normal((n_in, self.n)) if normal else rng.uniform(-1.0, 1.0, (n_in, self.n))
+        return scale * drawn
+
+    def n_parameters(self, n_in: int) -> int:
+        """How many weights and biases the layer has behind ``n_in`` inputs.
+
+        Examples
+        --------
+        >>> Dense(16).n_parameters(784)
+        12560
+        """
+        return (n_in + self.bias) * self.n

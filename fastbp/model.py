@@ -1,0 +1,524 @@
+"""Network: layers and a cost, and the flat parameters that they share.
+
+The parameters are one flat vector, W1 row-major, b1, W2, b2, ...; ``weights`` and ``biases`` are views of it. Here
+arguments are checked; the work is done by a ``Workspace`` and the kernels behind it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from . import _threads
+from .errors import unknown_name
+from .kernels import persample
+from .kernels.costs import CODES as COSTS
+from .kernels.layout import COST, DELTA, FORWARD
+from .layers import Dense, count
+from .workspace import Shape, Workspace
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """The gradient of the averaged cost, flat and by layer.
+
+    Attributes
+    ----------
+    flat : ndarray, (n_parameters,)
+        In the order of ``Network.get_parameters``.
+    weights, biases : list of ndarray
+        Views of ``flat``: ``weights[l]`` (n_in, n_out), ``biases[l]`` (n_out,), or (0,) without biases.
+    """
+
+    flat: np.ndarray
+    network: Network
+
+    @cached_property
+    def weights(self) -> list[np.ndarray]:
+        """dC/dW of every layer."""
+        return self.network._views(self.flat)[0]
+
+    @cached_property
+    def biases(self) -> list[np.ndarray]:
+        """dC/db of every layer."""
+        return self.network._views(self.flat)[1]
+
+
+class Network:
+    """A feed-forward network of dense layers, and the cost that training lowers.
+
+    Parameters
+    ----------
+    n_in : int
+        Inputs.
+    layers : sequence of Dense
+        From the first hidden layer to the output. An activation not given is relu in hidden layers and identity in
+        the last.
+    cost : str, optional
+        Of one sample: sum_of_squares, half_sum_of_squares, mean_squared_error (over the outputs), or cross_entropy
+        (after softmax: categorical; after sigmoid: binary, summed over the outputs). By default cross_entropy after
+        softmax and sigmoid, else half_sum_of_squares.
+    dtype : str or dtype
+        float32 or float64, of parameters and of all arithmetic.
+    seed : int
+        Of the initial weights.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a size is impossible, a name unknown, softmax not last, or cross_entropy after another activation.
+
+    Examples
+    --------
+    >>> net = Network(2, [Dense(3, "sigmoid"), Dense(1, "sigmoid")], cost="half_sum_of_squares")
+    >>> net.n_parameters
+    13
+    >>> net.weights[0].shape
+    (2, 3)
+    """
+
+    def __init__(
+        self,
+        n_in: int,
+        layers: Sequence[Dense],
+        cost: str | None = None,
+        dtype: DTypeLike = "float32",
+        seed: int = 0,
+    ) -> None:
+        self.n_in = count("n_in", n_in)
+        self.layers = _resolved(layers)
+        self.cost_name = _checked_cost(cost, str(self.layers[-1].activation))
+        self.dtype = _float_dtype(dtype)
+        self.seed = count("seed", seed, 0)
+        sizes = [self.n_in, *(layer.n for layer in self.layers)]
+        self.n_parameters = sum(layer.n_parameters(n) for layer, n in zip(self.layers, sizes, strict=False))
+        self._theta = np.zeros(self.n_parameters, self.dtype)
+        self.weights, self.biases = self._views(self._theta)
+        self._spare: list[Workspace] = []
+        rng = np.random.default_rng(self.seed)
+        for layer, n, weights in zip(self.layers, sizes, self.weights, strict=False):
+            weights[:] = layer.initial_weights(n, rng)
+
+    def __repr__(self) -> str:
+        layers = ", ".join(f'Dense({layer.n}, "{layer.activation}")' for layer in self.layers)
+        return f'Network({self.n_in}, [{layers}], cost="{self.cost_name}", dtype="{self.dtype}")'
+
+    @property
+    def n_out(self) -> int:
+        """Outputs.
+
+        Examples
+        --------
+        >>> Network(4, [Dense(3)]).n_out
+        3
+        """
+        return self.layers[-1].n
+
+    # ------------------------------------------------------------ parameters
+    def _views(self, flat: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Every layer's weights and biases, as views of a flat vector."""
+        weights, biases, at, n_in = [], [], 0, self.n_in
+        for layer in self.layers:
+            end = at + n_in * layer.n
+            weights.append(flat[at:end].reshape(n_in, layer.n))
+            at = end + layer.bias * layer.n
+            biases.append(flat[end:at])
+            n_in = layer.n
+        return weights, biases
+
+    def get_parameters(self) -> np.ndarray:
+        """A copy of all parameters: (n_parameters,), W1 row-major, b1, W2, b2, ...
+
+        Examples
+        --------
+        >>> Network(2, [Dense(1)]).get_parameters().shape
+        (3,)
+        """
+        return self._theta.copy()
+
+    def set_parameters(self, parameters: ArrayLike) -> None:
+        """Set all parameters from a vector in the order of ``get_parameters``.
+
+        Raises
+        ------
+        ValueError
+            If the vector has another length or holds NaN or infinity. Nothing is changed then.
+
+        Examples
+        --------
+        >>> net = Network(2, [Dense(1)])
+        >>> net.set_parameters([1, 2, 3])
+        >>> net.weights[0].ravel(), net.biases[0]
+        (array([1., 2.], dtype=float32), array([3.], dtype=float32))
+        """
+        given = np.asarray(parameters)
+        if given.dtype.kind not in "iuf":
+            raise TypeError(f"parameters: got dtype {given.dtype}, expected floats")
+        if given.shape != self._theta.shape:
+            raise ValueError(f"parameters: got shape {given.shape}, expected {self._theta.shape}")
+        self._theta[:] = _converted("parameters", given, self.dtype)
+
+    # ------------------------------------------------------------ what a network computes
+    def forward(self, x: ArrayLike) -> np.ndarray:
+        """The output activations.
+
+        Parameters
+        ----------
+        x : array_like, (n, n_in), (n, height, width) or one sample (n_in,)
+            uint8 (scaled by 1/255), float32 or float64; finite.
+
+        Returns
+        -------
+        ndarray, (n, n_out), of the network's dtype; (n_out,) for one sample.
+
+        Examples
+        --------
+        >>> Network(2, [Dense(3, "softmax")]).forward([[0.0, 1.0]]).sum().round(3)
+        np.float32(1.0)
+        """
+        inputs, single = self._inputs(x)
+        out = np.empty((len(inputs), self.n_out), self.dtype)
+        self._pass(FORWARD, inputs, None, out=out)
+        return out[0] if single else out
+
+    def classify(self, x: ArrayLike) -> np.ndarray:
+        """The class of each sample: the largest output; with one output, 1 where it is 0.5 or more.
+
+        Returns
+        -------
+        ndarray of int64, (n,)
+
+        Examples
+        --------
+        >>> Network(2, [Dense(3, "softmax")]).classify([[0.0, 1.0], [1.0, 0.0]]).shape
+        (2,)
+        """
+        out = np.atleast_2d(self.forward(x))
+        return (out[:, 0] >= 0.5).astype(np.int64) if self.n_out == 1 else out.argmax(axis=1)
+
+    def cost(self, x: ArrayLike, y: ArrayLike, reduction: str = "mean") -> float:
+        """The cost, without penalties, averaged over the samples.
+
+        Parameters
+        ----------
+        x : array_like
+            As in ``forward``.
+        y : array_like, (n,) integer classes, or (n, n_out) targets
+            With one output also (n,) numbers.
+        reduction : str
+            "mean" or "sum" over the samples.
+
+        Examples
+        --------
+        >>> net = Network(2, [Dense(1, initializer="zeros")], cost="sum_of_squares")
+        >>> net.cost([[1.0, 2.0], [3.0, 4.0]], [3.0, 1.0])
+        5.0
+        """
+        if reduction not in ("mean", "sum"):
+            raise unknown_name("reduction", reduction, ("mean", "sum"))
+        inputs, targets = self._samples(x, y)
+        total, _ = self._pass(COST, inputs, targets)
+        return total / len(inputs) if reduction == "mean" else total
+
+    def accuracy(self, x: ArrayLike, y: ArrayLike) -> float:
+        """The share of samples classified as ``y`` says, 0 to 1.
+
+        Examples
+        --------
+        >>> net = Network(1, [Dense(1, "identity", initializer="zeros")], cost="sum_of_squares")
+        >>> net.accuracy([[1.0], [2.0]], [0.0, 1.0])
+        0.5
+        """
+        inputs, targets = self._samples(x, y)
+        return self._pass(COST, inputs, targets)[1] / len(inputs)
+
+    def gradient(self, x: ArrayLike, y: ArrayLike) -> Gradient:
+        """The gradient of the cost averaged over the samples, by backpropagation.
+
+        Parameters
+        ----------
+        x, y : array_like
+            As in ``cost``.
+
+        Returns
+        -------
+        Gradient
+            ``.flat`` (n_parameters,), and by layer ``.weights[l]``, ``.biases[l]``.
+
+        Notes
+        -----
+        With delta_l = dC/dz_l: delta_L = dC/da f'(z_L), delta_(l-1) = (delta_l W_l^T) f'(z_(l-1)),
+        dC/dW_l = a_(l-1)^T delta_l, dC/db_l = delta_l (Nielsen 2015, ch. 2, BP1 to BP4).
+
+        Examples
+        --------
+        >>> net = Network(1, [Dense(1, "identity", initializer="zeros")], cost="half_sum_of_squares")
+        >>> net.gradient([[2.0]], [1.0]).flat
+        array([-2., -1.], dtype=float32)
+        """
+        inputs, targets = self._samples(x, y)
+        flat = np.empty(self.n_parameters, self.dtype)
+        self._pass(DELTA, inputs, targets, grad=flat)
+        return Gradient(flat, self)
+
+    def per_sample_gradients(self, x: ArrayLike, y: ArrayLike) -> np.ndarray:
+        """Every sample's own gradient: (n, n_parameters). Their mean over axis 0 is ``gradient(x, y).flat``.
+
+        Sample s's gradient for W is the outer product of a_in[s] and delta[s].
+
+        Examples
+        --------
+        >>> net = Network(1, [Dense(1, "identity", initializer="zeros")], cost="half_sum_of_squares")
+        >>> net.per_sample_gradients([[2.0], [1.0]], [1.0, 3.0]).tolist()
+        [[-2.0, -1.0], [-3.0, -3.0]]
+        """
+        inputs, targets = self._samples(x, y)
+        out = np.empty((len(inputs), self.n_parameters), self.dtype)
+        self._pass(DELTA, inputs, targets, each=persample.gradients, out=out)
+        return out
+
+    def per_sample_gradient_norms(self, x: ArrayLike, y: ArrayLike) -> np.ndarray:
+        """The Euclidean norm of every sample's gradient, (n,), without forming the gradients.
+
+        |g|^2 is the sum over the layers of |delta|^2 (|a_in|^2 + 1), the 1 for the biases (Goodfellow 2015).
+
+        Examples
+        --------
+        >>> net = Network(1, [Dense(1, "identity", initializer="zeros")], cost="half_sum_of_squares")
+        >>> net.per_sample_gradient_norms([[1.0]], [1.0]).round(4)
+        array([1.4142], dtype=float32)
+        """
+        inputs, targets = self._samples(x, y)
+        out = np.empty(len(inputs), self.dtype)
+        self._pass(DELTA, inputs, targets, each=persample.norms, out=out)
+        return out
+
+    # ------------------------------------------------------------ files and configuration
+    def config(self) -> dict[str, Any]:
+        """What makes this network, but for its parameters, as plain data that JSON can hold.
+
+        Examples
+        --------
+        >>> Network.from_config(Network(2, [Dense(1)]).config()).n_parameters
+        3
+        """
+        layers = [
+            {"n": d.n, "activation": d.activation, "bias": d.bias, "initializer": d.initializer} for d in self.layers
+        ]
+        return {
+            "n_in": self.n_in, "layers": layers, "cost": self.cost_name, "dtype": self.dtype.name, "seed": self.seed,
+        }  # fmt: skip
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Network:
+        """A new network from what ``config`` returned.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the configuration describes no possible network.
+
+        Examples
+        --------
+        >>> Network.from_config({"n_in": 2, "layers": [{"n": 1}], "cost": None, "dtype": "float64", "seed": 1}).dtype
+        dtype('float64')
+        """
+        try:
+            layers = [Dense(**layer) for layer in config["layers"]]
+            rest = {name: config[name] for name in ("n_in", "cost", "dtype", "seed")}
+        except KeyError as error:
+            raise ValueError(f"config: {error.args[0]!r} is missing") from None
+        return cls(layers=layers, **rest)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to ``path`` (.npz), whole or not at all; see ``fastbp.checkpoint``.
+
+        Examples
+        --------
+        >>> Network(2, [Dense(1)]).save(tmp / "net.npz")  # doctest: +SKIP
+        """
+        from . import checkpoint
+
+        checkpoint.save(self, path)
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> Network:
+        """Read a network that ``save`` wrote.
+
+        Raises
+        ------
+        FileNotFoundError, CheckpointError
+            If there is no such file; if it is truncated, corrupt, of a newer version or not one of ours.
+
+        Examples
+        --------
+        >>> Network.load("net.npz")  # doctest: +SKIP
+        """
+        from . import checkpoint
+
+        return checkpoint.load(path)
+
+    # ------------------------------------------------------------ arguments, checked once and here
+    def _inputs(self, x: ArrayLike) -> tuple[np.ndarray, bool]:
+        """x as (n, n_in), contiguous and finite, and whether it was a single sample."""
+        array = np.asarray(x)
+        if not isinstance(x, np.ndarray) and array.dtype.kind in "iu":
+            array = array.astype(np.float64)  # a list of whole numbers
+        if array.dtype not in (np.uint8, np.float32, np.float64):
+            raise TypeError(f"x: got dtype {array.dtype}, expected uint8, float32 or float64")
+        given, single = array.shape, array.ndim == 1
+        if single:
+            array = array[np.newaxis]
+        elif array.ndim == 3:
+            array = array.reshape(len(array), array.shape[1] * array.shape[2])
+        if array.ndim != 2 or array.shape[1] != self.n_in:
+            raise ValueError(f"x: got shape {given}, expected (n, {self.n_in}), or ({self.n_in},) for one sample")
+        if len(array) == 0:
+            raise ValueError(f"x: got shape {given}, expected at least one sample")
+        if array.dtype == np.uint8:
+            return np.ascontiguousarray(array), single
+        # float64 that float32 cannot hold must not become infinity inside a kernel: convert it here, where it shows.
+        return _converted("x", array, np.dtype(min(array.dtype, self.dtype))), single
+
+    def _samples(self, x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+        inputs, single = self._inputs(x)
+        return inputs, self._targets(np.asarray(y)[np.newaxis] if single else y, len(inputs))
+
+    def _targets(self, y: ArrayLike, n: int) -> np.ndarray:
+        """y as (n,) int64 classes, or as (n, n_out) targets of the network's dtype."""
+        array = np.asarray(y)
+        if array.dtype.kind not in "iuf":
+            raise TypeError(f"y: got dtype {array.dtype}, expected whole classes or floats")
+        wanted = f"({n},) classes or ({n}, {self.n_out}) targets" if self.n_out > 1 else f"({n},) or ({n}, 1) targets"
+        if array.shape == (n, self.n_out) or (self.n_out == 1 and array.shape == (n,)):
+            targets = _converted("y", array, self.dtype).reshape(n, self.n_out)
+            if self.cost_name == "cross_entropy" and (targets.min() < 0 or targets.max() > 1):
+                low, high = targets.min(), targets.max()
+                raise ValueError(f"y: got targets from {low:g} to {high:g}, expected 0 to 1 for cross_entropy")
+            return targets
+        if array.shape != (n,):
+            raise ValueError(f"y: got shape {array.shape}, expected {wanted}")
+        if array.dtype.kind == "f":
+            whole = array[array != np.rint(array)] if _finite(array) else array[~np.isfinite(array)]
+            if len(whole):
+                raise ValueError(f"y: got class {whole[0]}, expected whole numbers from 0 to {self.n_out - 1}")
+        low, high = array.min(), array.max()
+        if low < 0 or high >= self.n_out:
+            bad = low if low < 0 else high
+            raise ValueError(f"y: got class {bad}, expected whole numbers from 0 to {self.n_out - 1}")
+        return np.ascontiguousarray(array, np.int64)
+
+    # ------------------------------------------------------------ the work
+    def _shape(self) -> Shape:
+        return Shape(self.n_in, self.layers, self.cost_name, self.dtype)
+
+    def _pass(
+        self,
+        what: int,
+        inputs: np.ndarray,
+        targets: np.ndarray | None,
+        *,
+        grad: np.ndarray | None = None,
+        out: np.ndarray | None = None,
+        each: Any = None,
+        n_threads: int | None = None,
+    ) -> tuple[float, int]:
+        """Send all samples through the kernels: (summed cost, how many were classified right).
+
+        ``each``: a task of ``kernels/persample.py`` to run on every block's deltas instead of summing a gradient.
+        """
+        n = len(inputs)
+        workspace = self._borrow(n)
+        try:
+            workspace.point_at(inputs, targets)
+            workspace.prepare(what, n, self._theta, grad)
+            threads = workspace.threads_worth(n_threads or _threads.available(), n)
+            if each is None or out is None:
+                workspace.output(out)
+                workspace.launch(0, n, threads)
+            else:
+                workspace.launch_each(each, out, n, threads)
+            return workspace.totals()
+        finally:
+            self._spare.append(workspace)
+
+    def _borrow(self, n: int) -> Workspace:
+        """A workspace nobody else is using: kept ones serve again, so that small calls allocate nothing."""
+        while self._spare:
+            try:
+                spare = self._spare.pop()
+            except IndexError:  # another thread was quicker
+                break
+            if spare.fits(n):
+                return spare
+        return Workspace(self._shape(), n)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"config": self.config(), "parameters": self.get_parameters()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(Network.from_config(state["config"]).__dict__)
+        self.set_parameters(state["parameters"])
+
+
+def _converted(argument: str, array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """A C-contiguous array of ``dtype``, native and finite; the array itself where it is that already."""
+    with np.errstate(over="ignore"):
+        converted = np.ascontiguousarray(array, dtype)
+    if not _finite(converted):
+        reason = "NaN or infinity" if not np.isfinite(array).all() else f"a number too large for {dtype}"
+        raise ValueError(f"{argument}: got {reason}, expected finite numbers")
+    return converted
+
+
+def _finite(array: np.ndarray) -> bool:
+    """Whether all numbers are finite. The sum tells in one pass, unless it overflowed itself."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(np.add.reduce(array, axis=None))) or bool(np.isfinite(array).all())
+
+
+def _resolved(layers: Sequence[Dense]) -> tuple[Dense, ...]:
+    """The layers with every activation named, checked as a sequence."""
+    if isinstance(layers, Dense):
+        raise TypeError("layers: got one Dense, expected a list of them")
+    try:
+        layers = tuple(layers)
+    except TypeError:
+        raise TypeError(f"layers: got {layers!r}, expected a list of Dense") from None
+    if not layers:
+        raise ValueError("layers: got none, expected at least one Dense")
+    for layer in layers:
+        if not isinstance(layer, Dense):
+            raise TypeError(f"layers: got {layer!r}, expected Dense layers")
+    for index, layer in enumerate(layers[:-1]):
+        if layer.activation == "softmax":
+            raise ValueError(f"activation: got softmax in hidden layer {index + 1}, expected it only in the last layer")
+    hidden = [replace(layer, activation=layer.activation or "relu") for layer in layers[:-1]]
+    return (*hidden, replace(layers[-1], activation=layers[-1].activation or "identity"))
+
+
+def _checked_cost(cost: str | None, activation: str) -> str:
+    probability = activation in ("softmax", "sigmoid")
+    if cost is None:
+        return "cross_entropy" if probability else "half_sum_of_squares"
+    if cost not in COSTS:
+        raise unknown_name("cost", cost, COSTS)
+    if cost == "cross_entropy" and not probability:
+        raise ValueError(f"cost: got cross_entropy after {activation}, expected softmax or sigmoid in the last layer")
+    return cost
+
+
+def _float_dtype(dtype: DTypeLike) -> np.dtype:
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = None
+    if found not in (np.float32, np.float64) or dtype is None:
+        raise ValueError(f"dtype: got {dtype!r}, expected float32 or float64")
+    return np.dtype(found)

@@ -1,0 +1,8 @@
+"""What is left of a run: its files, its figures, its learning curve."""
+
+from __future__ import annotations
+
+from fastbp.report.curves import save_curve
+from fastbp.report.runs import save_run, summary, table
+
+__all__ = ["save_curve", "save_run", "summary", "table"]

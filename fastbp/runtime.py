@@ -1,0 +1,90 @@
+"""What fastbp finds on this machine, and getting it ready: ``show_config`` and ``warmup``."""
+
+from __future__ import annotations
+
+import platform
+import time
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+from . import _jit, _threads
+from .layers import Dense
+from .model import Network
+from .optimizers import SGD
+from .trainer import Trainer
+
+
+def warmup(dtypes: tuple[str, ...] = ("float32",)) -> float:
+    """Compile what training needs, or load it from the cache, so that nothing waits for it later.
+
+    Parameters
+    ----------
+    dtypes : tuple of str
+        float32, float64 or both: each is compiled on its own.
+
+    Returns
+    -------
+    float
+        Seconds that it took.
+
+    Examples
+    --------
+    >>> warmup() > 0
+    True
+    """
+    begun = time.perf_counter()
+    x, y = np.zeros((64, 64), np.uint8), np.zeros((64, 2))
+    for dtype in dtypes:
+        # Wide enough to be worth two threads, so that both drivers are compiled.
+        for width in (1, 1000):
+            net = Network(64, [Dense(width, "sigmoid"), Dense(2, "sigmoid")], cost="sum_of_squares", dtype=dtype)
+            Trainer(net, SGD(0.1)).fit(x, y, epochs=1)
+    return time.perf_counter() - begun
+
+
+def config() -> dict[str, str | int | None]:
+    """Versions, CPU, lanes, threads and the cache folder, as plain data.
+
+    Examples
+    --------
+    >>> config()["lanes"] in (4, 8, 16)
+    True
+    """
+    versions: dict[str, str | int | None] = {name: _version(name) for name in ("fastbp", "numba", "llvmlite", "numpy")}
+    return versions | {
+        "python": platform.python_version(),
+        "cpu": _cpu_name(),
+        "lanes": _jit.LANES,
+        "threading layer": _threads.layer(),
+        "threads": _threads.available(),
+        "kernel cache": _jit.cache_directory(),
+    }
+
+
+def show_config() -> None:
+    """Print ``config()``, a line each.
+
+    Examples
+    --------
+    >>> show_config()  # doctest: +ELLIPSIS
+    fastbp...
+    """
+    for name, value in config().items():
+        print(f"{name:16s} {'none: kernels are compiled in every process' if value is None else value}")
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed, run from its sources"
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

@@ -1,0 +1,64 @@
+"""Learning-rate schedules: each makes a callable of the update's number, counted from 0."""
+
+from __future__ import annotations
+
+import math
+
+from .layers import count
+from .optimizers import Schedule, _positive
+
+
+def cosine(learning_rate: float, updates: int, final: float = 0.0) -> Schedule:
+    """Fall from ``learning_rate`` to ``final`` along half a cosine in ``updates`` updates (Loshchilov & Hutter 2017).
+
+    Examples
+    --------
+    >>> [round(cosine(1.0, 4)(k), 3) for k in range(6)]
+    [1.0, 0.854, 0.5, 0.146, 0.0, 0.0]
+    """
+    _positive("learning_rate", learning_rate)
+    _positive("final", final, zero=True)
+    updates = count("updates", updates)
+    return lambda k: final + (learning_rate - final) * (1 + math.cos(math.pi * min(1.0, k / updates))) / 2
+
+
+def step(learning_rate: float, every: int, factor: float = 0.1) -> Schedule:
+    """Multiply by ``factor`` after every ``every`` updates.
+
+    Examples
+    --------
+    >>> [step(1.0, 2, 0.5)(k) for k in range(5)]
+    [1.0, 1.0, 0.5, 0.5, 0.25]
+    """
+    _positive("learning_rate", learning_rate)
+    _positive("factor", factor)
+    every = count("every", every)
+    return lambda k: learning_rate * factor ** (k // every)
+
+
+def exponential(learning_rate: float, decay: float) -> Schedule:
+    """``learning_rate * decay**k``.
+
+    Examples
+    --------
+    >>> [exponential(1.0, 0.5)(k) for k in range(3)]
+    [1.0, 0.5, 0.25]
+    """
+    _positive("learning_rate", learning_rate)
+    _positive("decay", decay)
+    return lambda k: learning_rate * decay**k
+
+
+def warmup(schedule: float | Schedule, updates: int) -> Schedule:
+    """Rise in a line to ``schedule`` (a rate, or a schedule that then begins) over the first ``updates`` updates.
+
+    Examples
+    --------
+    >>> [warmup(1.0, 4)(k) for k in range(6)]
+    [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
+    """
+    updates = count("updates", updates)
+    if callable(schedule):
+        return lambda k: schedule(0) * (k + 1) / updates if k < updates else schedule(k - updates)
+    _positive("learning_rate", schedule)
+    return lambda k: schedule * min(1.0, (k + 1) / updates)

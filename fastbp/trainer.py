@@ -1,0 +1,286 @@
+"""Trainer: mini-batches, epochs, and what was learnt on the way.
+
+Nothing of Python runs inside a slice of about a fifth of a second: one call of the compiled driver works through
+many mini-batches. Between slices there is room for Ctrl-C, the progress bar, and a check that all went well.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from types import FrameType
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from . import _threads
+from .errors import TrainingDiverged
+from .kernels.layout import COST, DELTA
+from .layers import count
+from .model import Network, _finite
+from .optimizers import Adam, Optimizer
+from .progress import Progress
+from .workspace import Workspace
+
+SLICE_SECONDS = 0.2
+
+Callback = Callable[["Trainer", int, "History"], Any]
+
+
+@dataclass
+class History:
+    """What each epoch brought: lists with one entry an epoch.
+
+    Attributes
+    ----------
+    cost, accuracy : list of float
+        Over the training samples, each as the network was when it met them, without penalties.
+    validation_cost, validation_accuracy : list of float
+        After the epoch; empty without validation data.
+    seconds : list of float
+        Wall time of the epoch's training, without validation.
+    interrupted : bool
+        Whether Ctrl-C ended the last fit.
+    """
+
+    cost: list[float] = field(default_factory=list)
+    accuracy: list[float] = field(default_factory=list)
+    validation_cost: list[float] = field(default_factory=list)
+    validation_accuracy: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    interrupted: bool = False
+
+    def to_json(self) -> str:
+        """All of it as a JSON object.
+
+        Examples
+        --------
+        >>> History(cost=[0.5]).to_json()[:14]
+        '{"cost": [0.5]'
+        """
+        return json.dumps(asdict(self))
+
+
+class Trainer:
+    """Trains a network on mini-batches.
+
+    Parameters
+    ----------
+    network : Network
+    optimizer : Optimizer, optional
+        Adam() by default.
+    batch_size : int
+        Samples a mini-batch; the last one of an epoch may be smaller.
+    n_threads : int, optional
+        By default all CPUs that the process may use. The result does not depend on it, to the last bit.
+    seed : int
+        Of the order in which samples are taken.
+    shuffle : bool
+        Whether every epoch takes the samples in a new order.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not of its kind, or out of range.
+
+    Examples
+    --------
+    >>> from fastbp import Dense, Network, SGD
+    >>> net = Network(1, [Dense(1, "identity")], cost="half_sum_of_squares", dtype="float64")
+    >>> x = np.array([[0.0], [1.0], [2.0]])
+    >>> history = Trainer(net, SGD(0.3), batch_size=3).fit(x, [1.0, 3.0, 5.0], epochs=300)
+    >>> net.weights[0].round(3), net.biases[0].round(3)
+    (array([[2.]]), array([1.]))
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        optimizer: Optimizer | None = None,
+        batch_size: int = 100,
+        n_threads: int | None = None,
+        seed: int = 0,
+        shuffle: bool = True,
+    ) -> None:
+        if not isinstance(network, Network):
+            raise TypeError(f"network: got {network!r}, expected a Network")
+        optimizer = Adam() if optimizer is None else optimizer
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"optimizer: got {optimizer!r}, expected one like SGD(0.1) or Adam()")
+        self.network, self.optimizer = network, optimizer
+        self.batch_size = count("batch_size", batch_size)
+        self.n_threads = _threads.check(n_threads)
+        self.shuffle = bool(shuffle)
+        self.history = History()
+        self.updates = 0
+        self._rng = np.random.default_rng(count("seed", seed, 0))
+        self._states = [np.zeros(network.n_parameters, network.dtype) for _ in range(optimizer.n_states)]
+        self._slice_rate = 0.0  # samples a second, as measured
+        self._before: tuple[int, list[np.ndarray]] | None = None  # the snapshot before the last slice
+        self._stop = False
+
+    def fit(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        epochs: int = 10,
+        validation: tuple[ArrayLike, ArrayLike] | None = None,
+        progress: bool = False,
+        callbacks: Sequence[Callback] = (),
+    ) -> History:
+        """Train for ``epochs`` epochs more; calling it again goes on where it stopped.
+
+        Parameters
+        ----------
+        x, y : array_like
+            As in ``Network.cost``.
+        epochs : int
+        validation : (x, y), optional
+            Evaluated after every epoch.
+        progress : bool
+            Show a bar on standard error.
+        callbacks : sequence of callables ``(trainer, epoch, history)``
+            Called after every epoch; one that returns True ends the training.
+
+        Returns
+        -------
+        History
+            Of all epochs so far, also of earlier fits. Ctrl-C ends training after the running slice, with all that
+            was learnt kept, and sets ``interrupted``.
+
+        Raises
+        ------
+        TrainingDiverged
+            If the cost or a parameter became NaN or infinite; the network keeps the last good parameters.
+        TypeError, ValueError
+            If an argument is wrong; nothing is changed then.
+        """
+        epochs = count("epochs", epochs)
+        inputs, targets = self.network._samples(x, y)
+        held_out = None if validation is None else self.network._samples(*_pair(validation))
+        self.optimizer.learning_rates(self.updates, 1)
+        workspace = self._workspace(inputs)
+        bar = Progress(progress, epochs * len(inputs), epochs)
+        try:
+            with self._interruptible():
+                for epoch in range(epochs):
+                    self._epoch(workspace, inputs, targets, bar)
+                    if self._stop:
+                        break
+                    self._validate(held_out)
+                    bar.epoch(epoch + 1, self._latest())
+                    if [True for callback in callbacks if callback(self, epoch, self.history) is True]:
+                        break
+        finally:
+            bar.close()
+        return self.history
+
+    # ------------------------------------------------------------ the parts of a fit
+    def _workspace(self, inputs: np.ndarray) -> Workspace:
+        workspace = Workspace(self.network._shape(), min(self.batch_size, len(inputs)))
+        workspace.use_optimizer(self.optimizer.hyperparameters(), self._states)
+        return workspace
+
+    def _epoch(self, workspace: Workspace, inputs: np.ndarray, targets: np.ndarray, bar: Progress) -> None:
+        """One pass over all samples, a slice after the other."""
+        n, begun, done = len(inputs), time.perf_counter(), 0
+        order = self._rng.permutation(n) if self.shuffle else None
+        workspace.point_at(inputs, targets, order)
+        workspace.prepare(DELTA, self.batch_size, self.network._theta)
+        threads = workspace.threads_worth(self.n_threads, self.batch_size)
+        while done < n and not self._stop:
+            stop = min(n, done + self._slice_samples(workspace))
+            self._slice(workspace, done, stop, threads)
+            bar.advance(stop - done)
+            done = stop
+        if done == n:
+            cost, right = workspace.totals()
+            self.history.seconds.append(time.perf_counter() - begun)
+            self.history.cost.append(cost / n)
+            self.history.accuracy.append(right / n)
+
+    def _slice_samples(self, workspace: Workspace) -> int:
+        """Samples of a slice: whole batches for about SLICE_SECONDS, at the rate measured so far."""
+        rate = self._slice_rate or 1e9 / workspace.shape.multiply_adds
+        return max(1, int(rate * SLICE_SECONDS / self.batch_size)) * self.batch_size
+
+    def _slice(self, workspace: Workspace, start: int, stop: int, threads: int) -> None:
+        """Train on places ``start`` to ``stop`` of the order, or go back to what was good and raise."""
+        begun = time.perf_counter()
+        now = self._snapshot()
+        updates = -(-(stop - start) // self.batch_size)
+        rates = self.optimizer.learning_rates(self.updates, updates)
+        workspace["learning_rates"], workspace["updates"] = rates.ctypes.data, self.updates
+        reached = workspace.launch(start, stop, threads)
+        if reached < stop or not _finite(self.network._theta):
+            failed = self.updates + (reached - start) // self.batch_size
+            # Parameters are good once a batch had a finite cost with them: the first batch here judges the last slice.
+            self._restore(now if reached > start else self._before or now)
+            raise TrainingDiverged(
+                f"the cost or a parameter became NaN or infinite in epoch {len(self.history.cost) + 1}, at update "
+                f"{failed}; the network keeps its parameters of update {self.updates}. Try a smaller learning_rate"
+            )
+        self._before = now
+        self.updates += updates
+        self._slice_rate = (stop - start) / max(time.perf_counter() - begun, 1e-9)
+
+    def _snapshot(self) -> tuple[int, list[np.ndarray]]:
+        """How many updates were done, and copies of the parameters and of the optimizer's state."""
+        return self.updates, [array.copy() for array in (self.network._theta, *self._states)]
+
+    def _restore(self, snapshot: tuple[int, list[np.ndarray]]) -> None:
+        self.updates, arrays = snapshot
+        for array, old in zip((self.network._theta, *self._states), arrays, strict=True):
+            array[:] = old
+
+    def _validate(self, held_out: tuple[np.ndarray, np.ndarray] | None) -> None:
+        if held_out is None:
+            return
+        n = len(held_out[0])
+        total, right = self.network._pass(COST, *held_out, n_threads=self.n_threads)
+        self.history.validation_cost.append(total / n)
+        self.history.validation_accuracy.append(right / n)
+
+    def _latest(self) -> dict[str, float | None]:
+        """The last epoch's numbers, for the progress bar."""
+        history = self.history
+        return {
+            "cost": history.cost[-1],
+            "validation accuracy": history.validation_accuracy[-1] if history.validation_accuracy else None,
+        }
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """Turn the first Ctrl-C into a request to stop after the running slice; a second one interrupts at once."""
+        self._stop = self.history.interrupted = False
+
+        def request_stop(number: int, frame: FrameType | None) -> None:
+            self._stop = self.history.interrupted = True
+            signal.signal(signal.SIGINT, previous)
+
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        previous = signal.getsignal(signal.SIGINT)
+        if previous is None:  # installed by something other than Python: leave it alone
+            yield
+            return
+        signal.signal(signal.SIGINT, request_stop)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, previous)
+
+
+def _pair(validation: Any) -> tuple[ArrayLike, ArrayLike]:
+    try:
+        x, y = validation
+    except (TypeError, ValueError):
+        raise ValueError("validation: expected a pair (x, y)") from None
+    return x, y

@@ -1,0 +1,251 @@
+"""What kernels work on: the tables and buffers for one network, and the launch.
+
+A ``Workspace`` turns a network's shape into the tables of ``kernels/layout.py``, owns every buffer that a pass
+needs, allocated once, and starts the drivers on the right number of threads. Its sizes depend on the network and on
+how many samples are at work at a time, never on how many there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import _threads
+from ._jit import address, types
+from .kernels import activations, costs, minibatch, packing
+from .kernels.layout import DELTA, FLOAT32, FLOAT64, LAYER, PANEL, RUN, TILE, UINT8, leading_dimension, packed_size, pad
+from .layers import Dense
+
+X_KINDS = {np.dtype(np.uint8): UINT8, np.dtype(np.float32): FLOAT32, np.dtype(np.float64): FLOAT64}
+SCALARS = {np.dtype(np.float32): types.float32, np.dtype(np.float64): types.float64}
+
+# A block's activations should stay in the second-level cache, and give every thread chunks enough.
+BLOCK_NUMBERS, BLOCK_ROWS = 1 << 20, 1024
+# Samples a chunk: rows enough to reuse a panel of W, chunks enough for the threads.
+CHUNK_ROWS = 24
+# Rows of a gradient tile, 64 as the inputs that a word of the masks covers: 64 x 32 numbers are 8 KiB, and stay in the
+# first-level cache through their update.
+TILE_ROWS = 64
+# Below this share of non-zero inputs it pays to skip zeros (docs/performance.md).
+SKIP_DENSITY = 0.5
+# Multiply-adds a second that one thread can be counted on for; decides when a second thread pays its launch.
+RATE = 2e10
+
+_FIELDS = {name: RUN.fields[name][1] // 8 for name in RUN.names or ()} if RUN.fields else {}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """All that the tables depend on."""
+
+    n_in: int
+    layers: tuple[Dense, ...]
+    cost: str
+    dtype: np.dtype
+    keep_z: bool = False
+
+    @property
+    def sizes(self) -> list[int]:
+        """n_in, and every layer's number of units."""
+        return [self.n_in, *(layer.n for layer in self.layers)]
+
+    @property
+    def multiply_adds(self) -> int:
+        """Per sample, of a gradient: forward, gradient, and the deltas of all layers but the first."""
+        products = [a * b for a, b in zip(self.sizes, self.sizes[1:], strict=False)]
+        return 3 * sum(products) - products[0]
+
+
+def block_rows(shape: Shape) -> int:
+    """The most samples at work at a time: a block. It depends on the network alone, and so do the bits."""
+    numbers = sum(leading_dimension(n, shape.dtype.itemsize) for n in shape.sizes)
+    return min(BLOCK_ROWS, max(64, BLOCK_NUMBERS // numbers // 8 * 8))
+
+
+def _buffer(numbers: int, dtype: Any) -> np.ndarray:
+    """Zeros that begin at a cache line, with a spare vector behind them."""
+    dtype = np.dtype(dtype)
+    raw = np.zeros(numbers * dtype.itemsize + 64 + 64 * dtype.itemsize, np.uint8)
+    skip = -raw.ctypes.data % 64
+    return raw[skip : skip + numbers * dtype.itemsize].view(dtype)
+
+
+class Workspace:
+    """Tables, buffers and launches for one network and up to ``rows`` samples at a time.
+
+    Parameters
+    ----------
+    shape : Shape
+    rows : int
+        Samples of the largest batch; more than a block holds go through in blocks.
+    """
+
+    def __init__(self, shape: Shape, rows: int) -> None:
+        self.shape = shape
+        self.rows = min(block_rows(shape), -(-rows // 8) * 8)
+        self.run = np.zeros(1, RUN)
+        self._numbers: dict[str, np.ndarray] = {}
+        self._integers = self.run.view(np.int64)
+        self._layer_table()
+        self._tile_table()
+        self._allocate()
+        scalar = SCALARS[shape.dtype]
+        signature = minibatch.signature(scalar)
+        works = {"pack": packing.pack, "samples": minibatch.samples, "tiles": minibatch.tiles, "unpack": packing.unpack}
+        for name, work in works.items():
+            self[name + "_work"] = address(work, signature)
+        self["self"] = self.run.ctypes.data
+
+    def __setitem__(self, field: str, value: float) -> None:
+        self.run[field] = value
+
+    def __getitem__(self, field: str) -> Any:
+        return self.run[field][0]
+
+    def _keep(self, field: str, array: np.ndarray) -> np.ndarray:
+        """Hold on to ``array`` and let kernels find it under ``field``."""
+        self._numbers[field] = array
+        self._integers[_FIELDS[field]] = array.ctypes.data
+        return array
+
+    def _layer_table(self) -> None:
+        shape, itemsize = self.shape, self.shape.dtype.itemsize
+        last = len(shape.layers) - 1
+        table = np.zeros(last + 1, LAYER)
+        ld_in, a_in = leading_dimension(shape.n_in, itemsize), 0
+        acts, deltas, flat, w, wt, n_in = ld_in * self.rows, 0, 0, 0, 0, shape.n_in
+        for index, layer in enumerate(shape.layers):
+            code = activations.CODES[str(layer.activation)]
+            ld = leading_dimension(layer.n, itemsize)
+            z = a = acts
+            if shape.keep_z or code in activations.KEEPS_Z or (index == last and shape.cost == "cross_entropy"):
+                acts = a = acts + ld * self.rows
+            first = index == 0  # nothing flows back through it: no W^T
+            sizes, weights = (n_in, layer.n, pad(layer.n), layer.bias, code), (flat, w, -1 if first else wt)
+            table[index] = (*sizes, *weights, a_in, ld_in, z, a, deltas, ld)
+            acts, deltas = acts + ld * self.rows, deltas + ld * self.rows
+            flat, w = flat + layer.n_parameters(n_in), w + packed_size(n_in + 1, layer.n)
+            wt += packed_size(layer.n, n_in) if index else 0
+            n_in, ld_in, a_in = layer.n, ld, a
+        self.layers, self.sizes = table, {"acts": acts, "deltas": deltas, "theta": w, "wt": wt}
+        self["n_layers"], self["cost"] = last + 1, costs.CODES[shape.cost]
+        self["n_in"] = shape.n_in
+        self["layers"] = table.ctypes.data
+
+    def _tile_table(self) -> None:
+        """Cut every layer's panels into tiles of about TILE_ROWS rows, the larger ones first."""
+        tiles: list[tuple[int, ...]] = []
+        mask_bytes = 8 * 8 * (-(-self.rows // 64))
+        for index, layer in enumerate(self.layers):
+            n_in, bias = int(layer["n_in"]), int(layer["bias"])
+            for j in range(0, int(layer["width"]), PANEL):
+                for i in range(0, n_in, TILE_ROWS):
+                    end = min(i + TILE_ROWS, n_in)
+                    tiles.append((index, j, i, end, bias and end == n_in, mask_bytes * len(tiles)))
+        tiles.sort(key=lambda tile: tile[2] - tile[3])
+        self._keep("sample_masks", np.zeros(mask_bytes * len(tiles), np.uint8))
+        self.tiles = np.array(tiles, TILE)
+        self["n_tiles"], self["tiles"] = len(tiles), self.tiles.ctypes.data
+
+    def _allocate(self) -> None:
+        shape, rows, dtype = self.shape, self.rows, self.shape.dtype
+        width = int(self.layers[-1]["width"])
+        for field in ("acts", "deltas", "theta", "wt"):
+            self._keep(field, _buffer(self.sizes[field], dtype))
+        self._keep("targets", _buffer(rows * width, dtype))
+        chunks = rows // (CHUNK_ROWS // 2) + 1
+        self._keep("column_costs", _buffer(2 * chunks * width, dtype))
+        self._keep("costs", np.zeros(chunks))
+        self._keep("correct", np.zeros(chunks, np.int64))
+        self._keep("zeros", _buffer(PANEL, dtype))
+        self._keep("ones", np.ones(1, dtype))
+        self["block"], self["chunk_rows"] = rows, CHUNK_ROWS
+        words = -(-shape.n_in // 64)
+        self._keep("input_masks", np.zeros(rows // 8 * words, np.int64))
+        self._keep("group_bytes", np.zeros(rows * words + 8, np.uint8))
+
+    # ------------------------------------------------------------ what to work on
+    def point_at(self, x: np.ndarray, y: np.ndarray | None, order: np.ndarray | None = None) -> None:
+        """Let the next launches take their samples from here; the arrays must stay alive until then."""
+        fields = self._integers
+        fields[_FIELDS["x"]], fields[_FIELDS["x_kind"]] = x.ctypes.data, X_KINDS[x.dtype]
+        fields[_FIELDS["y"]] = 0 if y is None else y.ctypes.data
+        fields[_FIELDS["y_is_class"]] = y is not None and y.dtype == np.int64
+        fields[_FIELDS["order"]] = 0 if order is None else order.ctypes.data
+        fields[_FIELDS["skip_zeros"]] = mostly_zero(x)
+
+    def prepare(self, what: int, batch: int, theta: np.ndarray, grad: np.ndarray | None = None) -> None:
+        """Set what the next launches compute (FORWARD, COST or DELTA), and of which flat parameters."""
+        fields = self._integers
+        if "grad" not in self._numbers and what == DELTA:
+            self._keep("grad", _buffer(self.sizes["theta"], self.shape.dtype))
+        fields[_FIELDS["what"]], fields[_FIELDS["batch"]] = what, batch
+        fields[_FIELDS["average"]] = 1
+        fields[_FIELDS["flat_theta"]] = theta.ctypes.data
+        fields[_FIELDS["flat_grad"]] = 0 if grad is None else grad.ctypes.data
+        self.run["total_cost"] = 0.0
+        fields[_FIELDS["total_correct"]] = 0
+
+    def use_optimizer(self, hyperparameters: dict[str, float], states: Sequence[np.ndarray]) -> None:
+        """Let launches update, with these hyper-parameters, and these flat state vectors."""
+        for field, value in hyperparameters.items():
+            self[field] = value
+        for k, state in enumerate(states, 1):
+            self._keep(f"state{k}", _buffer(self.sizes["theta"], self.shape.dtype))
+            self[f"flat_state{k}"] = state.ctypes.data
+
+    def output(self, out: np.ndarray | None) -> None:
+        """Where the last layer's activations go, (n, n_out); None: nowhere."""
+        self._integers[_FIELDS["out"]] = 0 if out is None else out.ctypes.data
+
+    def fits(self, rows: int) -> bool:
+        """Whether this workspace serves batches of ``rows`` samples as a new one would."""
+        return min(block_rows(self.shape), -(-rows // 8) * 8) <= self.rows
+
+    def totals(self) -> tuple[float, int]:
+        """(Summed cost, how many samples were classified right) since ``prepare``."""
+        return float(self["total_cost"]), int(self["total_correct"])
+
+    # ------------------------------------------------------------ launches
+    def threads_worth(self, n_threads: int, rows: int) -> int:
+        """How many of ``n_threads`` pay for their launch on blocks of ``rows`` samples."""
+        if n_threads == 1:
+            return 1
+        seconds = min(rows, self.rows) * self.shape.multiply_adds / RATE
+        return n_threads if seconds * (1 - 1 / n_threads) > 2 * _threads.launch_seconds() else 1
+
+    def launch(self, start: int, stop: int, n_threads: int) -> int:
+        """Run the driver over places ``start`` to ``stop``; the first place not done (``minibatch._run``)."""
+        if n_threads == 1:
+            return int(minibatch.run_serial(self.run, start, stop, 1))
+        with _threads.region(n_threads) as granted:
+            driver = minibatch.run_parallel if granted > 1 else minibatch.run_serial
+            return int(driver(self.run, start, stop, granted))
+
+    def launch_each(self, work: Any, out: np.ndarray, n: int, n_threads: int) -> None:
+        """Phase 1 for all samples, and a task of kernels/persample.py on every chunk of their deltas."""
+        self["average"] = 0
+        for start in range(0, n, self.rows):
+            self.output(None)
+            rows = min(self.rows, n - start)
+            self["n_tiles"] = 0  # no sum over the samples
+            self.launch(start, start + rows, n_threads)
+            self.output(out)
+            self.for_each(work, int(self["chunks"]), n_threads)
+        self["n_tiles"] = len(self.tiles)
+
+    def for_each(self, work: Any, tasks: int, n_threads: int) -> None:
+        """Run one task function (of kernels/) for tasks 0, 1, ..."""
+        where = address(work, minibatch.signature(SCALARS[self.shape.dtype]))
+        with _threads.region(n_threads) as granted:
+            driver = minibatch.for_each_parallel if granted > 1 else minibatch.for_each_serial
+            driver(self.run, where, tasks, granted)
+
+
+def mostly_zero(x: np.ndarray) -> bool:
+    """Whether so many inputs are zero that it pays to skip them, from a look at some samples."""
+    some = x[:: max(1, len(x) // 256)][:256]
+    return bool(x.shape[1] >= 64 and np.count_nonzero(some) < SKIP_DENSITY * some.size)

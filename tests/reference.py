@@ -1,0 +1,245 @@
+"""The slow oracle: backpropagation one sample at a time, in float64, as the textbook's four equations.
+
+Everything fast in fastbp is compared with this file, so it shares nothing with it: NumPy, clarity first, no speed.
+
+    (BP1)  delta_L = dC/da_L * f'(z_L)                  the error of the last layer (softmax: its whole Jacobian)
+    (BP2)  delta_l = (W_{l+1} delta_{l+1}) * f'(z_l)    the error, one layer back
+    (BP3)  dC/db_l = delta_l
+    (BP4)  dC/dW_l[i, j] = a_{l-1}[i] delta_l[j]
+
+Letters: W (n_in, n_out), b (n_out,), z = a_in W + b, a = f(z), theta = all parameters, W1 row-major, b1, W2, b2, ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+def sigmoid(z: Array) -> Array:
+    """1 / (1 + exp(-z)), without overflow on either side."""
+    return np.exp(-np.logaddexp(0.0, -z))
+
+
+def gelu_inner(z: Array) -> Array:
+    """The argument of the tanh in GELU's tanh form (Hendrycks and Gimpel, 2016)."""
+    return np.sqrt(2.0 / np.pi) * (z + 0.044715 * z**3)
+
+
+def gelu_slope(z: Array) -> Array:
+    """d/dz of z/2 (1 + tanh u), with u = gelu_inner(z): the product rule, nothing else."""
+    t = np.tanh(gelu_inner(z))
+    du = np.sqrt(2.0 / np.pi) * (1.0 + 3.0 * 0.044715 * z**2)
+    return 0.5 * (1.0 + t) + 0.5 * z * (1.0 - t**2) * du
+
+
+def softmax(z: Array) -> Array:
+    """exp(z) over its sum; the largest z is taken off first, which changes nothing but the overflow."""
+    e = np.exp(z - z.max())
+    return e / e.sum()
+
+
+# name: (f(z), f'(z)); at a kink the slope is that of the left side, as in PyTorch.
+ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
+    "sigmoid": (sigmoid, lambda z: sigmoid(z) * sigmoid(-z)),
+    "tanh": (np.tanh, lambda z: 1.0 - np.tanh(z) ** 2),
+    "relu": (lambda z: np.where(z > 0, z, 0.0), lambda z: np.where(z > 0, 1.0, 0.0)),
+    "leaky_relu": (lambda z: np.where(z > 0, z, 0.01 * z), lambda z: np.where(z > 0, 1.0, 0.01)),
+    "elu": (lambda z: np.where(z > 0, z, np.expm1(np.minimum(z, 0.0))), lambda z: np.exp(np.minimum(z, 0.0))),
+    "softplus": (lambda z: np.logaddexp(0.0, z), sigmoid),
+    "gelu": (lambda z: 0.5 * z * (1.0 + np.tanh(gelu_inner(z))), gelu_slope),
+    "identity": (lambda z: z, np.ones_like),
+}
+SQUARES = ("sum_of_squares", "half_sum_of_squares", "mean_squared_error")
+# Every activation of the last layer with every cost that goes with it.
+PAIRS = [(f, c) for f in (*ACTIVATIONS, "softmax") for c in SQUARES]
+PAIRS += [("softmax", "cross_entropy"), ("sigmoid", "cross_entropy")]
+
+
+def sample_cost(cost: str, activation: str, z: Array, a: Array, y: Array) -> float:
+    """The cost of one sample; cross-entropy from z, so that it never takes log 0."""
+    if cost == "cross_entropy" and activation == "softmax":  # -sum y log a
+        log_sum = z.max() + np.log(np.exp(z - z.max()).sum())
+        return float(np.sum(y * (log_sum - z)))
+    if cost == "cross_entropy":  # -sum y log a + (1 - y) log(1 - a), with a = sigmoid(z)
+        return float(np.sum(np.logaddexp(0.0, z) - y * z))
+    squares = float(np.sum((a - y) ** 2))
+    return {"sum_of_squares": squares, "half_sum_of_squares": squares / 2, "mean_squared_error": squares / len(y)}[cost]
+
+
+def output_delta(cost: str, activation: str, z: Array, a: Array, y: Array) -> Array:
+    """(BP1). With cross-entropy dC/da and f'(z) cancel to a - y (softmax: where the targets add up to one)."""
+    if cost == "cross_entropy":
+        return a * y.sum() - y if activation == "softmax" else a - y
+    factor = {"sum_of_squares": 2.0, "half_sum_of_squares": 1.0, "mean_squared_error": 2.0 / len(y)}[cost]
+    dc_da = factor * (a - y)
+    if activation == "softmax":
+        return (np.diag(a) - np.outer(a, a)) @ dc_da
+    return dc_da * ACTIVATIONS[activation][1](z)
+
+
+def inputs(x: NDArray[np.generic]) -> Array:
+    """Samples as (n, n_in) float64; bytes are scaled to 0..1."""
+    flat = np.asarray(x).reshape(len(x), -1)
+    return flat / 255.0 if flat.dtype == np.uint8 else flat.astype(np.float64)
+
+
+def targets(y: NDArray[np.generic], n_out: int) -> Array:
+    """Targets as (n, n_out) float64: integer classes become one-hot rows."""
+    y = np.asarray(y)
+    if y.ndim == 1 and n_out > 1:
+        return np.eye(n_out)[y]
+    return y.reshape(len(y), n_out).astype(np.float64)
+
+
+@dataclass
+class Reference:
+    """A network as a list of (units, activation, bias) and a flat theta."""
+
+    n_in: int
+    layers: list[tuple[int, str, bool]]
+    cost_name: str
+    theta: Array = field(default_factory=lambda: np.empty(0))
+
+    @property
+    def n_out(self) -> int:
+        """The units of the last layer."""
+        return self.layers[-1][0]
+
+    def is_weight(self) -> NDArray[np.bool_]:
+        """(n_parameters,): True for weights, False for biases."""
+        parts, n_in = [], self.n_in
+        for n, _, bias in self.layers:
+            parts += [np.ones(n_in * n, bool), np.zeros(n * bias, bool)]
+            n_in = n
+        return np.concatenate(parts)
+
+    def unpack(self) -> list[tuple[Array, Array]]:
+        """W and b of every layer; a layer without bias has b = 0."""
+        layers, n_in, at = [], self.n_in, 0
+        for n, _, bias in self.layers:
+            weights = self.theta[at : at + n_in * n].reshape(n_in, n)
+            at += n_in * n
+            biases = self.theta[at : at + n] if bias else np.zeros(n)
+            at += n * bias
+            layers.append((weights, biases))
+            n_in = n
+        assert at == len(self.theta), "theta does not fit the layers"
+        return layers
+
+    def forward_sample(self, x: Array) -> tuple[list[Array], list[Array]]:
+        """Z of every layer, and a of every layer with the input in front."""
+        zs, activations = [], [x]
+        for (weights, biases), (_, name, _) in zip(self.unpack(), self.layers, strict=True):
+            z = activations[-1] @ weights + biases
+            zs.append(z)
+            activations.append(softmax(z) if name == "softmax" else ACTIVATIONS[name][0](z))
+        return zs, activations
+
+    def gradient_sample(self, x: Array, y: Array) -> Array:
+        """One sample's dC/dtheta, by the four equations."""
+        zs, activations = self.forward_sample(x)
+        delta = output_delta(self.cost_name, self.layers[-1][1], zs[-1], activations[-1], y)
+        parts: list[Array] = []
+        unpacked = self.unpack()
+        for at in reversed(range(len(self.layers))):
+            bias_gradient = delta if self.layers[at][2] else np.empty(0)  # (BP3)
+            parts = [np.outer(activations[at], delta).ravel(), bias_gradient, *parts]  # (BP4)
+            if at:
+                slope = ACTIVATIONS[self.layers[at - 1][1]][1](zs[at - 1])
+                delta = (unpacked[at][0] @ delta) * slope  # (BP2)
+        return np.concatenate(parts)
+
+    def forward(self, x: NDArray[np.generic]) -> Array:
+        """(n, n_out): the output activations."""
+        return np.array([self.forward_sample(sample)[1][-1] for sample in inputs(x)])
+
+    def costs(self, x: NDArray[np.generic], y: NDArray[np.generic]) -> Array:
+        """(n,): the cost of every sample."""
+        activation, values = self.layers[-1][1], []
+        for sample, target in zip(inputs(x), targets(y, self.n_out), strict=True):
+            zs, activations = self.forward_sample(sample)
+            values.append(sample_cost(self.cost_name, activation, zs[-1], activations[-1], target))
+        return np.array(values)
+
+    def per_sample_gradients(self, x: NDArray[np.generic], y: NDArray[np.generic]) -> Array:
+        """(n, n_parameters): a gradient a row."""
+        pairs = zip(inputs(x), targets(y, self.n_out), strict=True)
+        return np.array([self.gradient_sample(sample, target) for sample, target in pairs])
+
+    def gradient(self, x: NDArray[np.generic], y: NDArray[np.generic]) -> Array:
+        """(n_parameters,): averaged over the samples."""
+        return self.per_sample_gradients(x, y).mean(axis=0)
+
+
+@dataclass
+class SGD:
+    """v = momentum v + g;  w -= lr v, or with Nesterov  w -= lr (g + momentum v)."""
+
+    momentum: float = 0.0
+    nesterov: bool = False
+    velocity: Array | float = 0.0
+
+    def step(self, theta: Array, g: Array, learning_rate: float, is_weight: NDArray[np.bool_]) -> Array:
+        """Theta after one update."""
+        self.velocity = self.momentum * self.velocity + g
+        return theta - learning_rate * (g + self.momentum * self.velocity if self.nesterov else self.velocity)
+
+
+@dataclass
+class RMSprop:
+    """s = decay s + (1 - decay) g^2;  w -= lr g / (sqrt(s) + epsilon)  (Tieleman and Hinton, 2012)."""
+
+    decay: float = 0.9
+    epsilon: float = 1e-8
+    square: Array | float = 0.0
+
+    def step(self, theta: Array, g: Array, learning_rate: float, is_weight: NDArray[np.bool_]) -> Array:
+        """Theta after one update."""
+        self.square = self.decay * self.square + (1 - self.decay) * g**2
+        return theta - learning_rate * g / (np.sqrt(self.square) + self.epsilon)
+
+
+@dataclass
+class Adam:
+    """Kingma and Ba (2015), algorithm 1; with ``weight_decay`` AdamW (Loshchilov and Hutter, 2019), weights only."""
+
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    weight_decay: float = 0.0
+    updates: int = 0
+    mean: Array | float = 0.0
+    square: Array | float = 0.0
+
+    def step(self, theta: Array, g: Array, learning_rate: float, is_weight: NDArray[np.bool_]) -> Array:
+        """Theta after one update."""
+        self.updates += 1
+        self.mean = self.beta1 * self.mean + (1 - self.beta1) * g
+        self.square = self.beta2 * self.square + (1 - self.beta2) * g**2
+        mean = self.mean / (1 - self.beta1**self.updates)
+        square = self.square / (1 - self.beta2**self.updates)
+        decayed = theta - learning_rate * self.weight_decay * theta * is_weight
+        return decayed - learning_rate * mean / (np.sqrt(square) + self.epsilon)
+
+
+def train(
+    network: Reference,
+    optimizer: SGD | RMSprop | Adam,
+    batches: Iterable[tuple[NDArray[np.generic], NDArray[np.generic]]],
+    learning_rate: float | Callable[[int], float],
+    l1: float = 0.0,
+    l2: float = 0.0,
+) -> Array:
+    """Update ``network`` once for each (x, y) of ``batches``; l1 sum|W| + l2/2 sum W^2 is added to the average cost."""
+    is_weight = network.is_weight()
+    for update, (x, y) in enumerate(batches):
+        penalty = is_weight * (l1 * np.sign(network.theta) + l2 * network.theta)
+        rate = learning_rate(update) if callable(learning_rate) else learning_rate
+        network.theta = optimizer.step(network.theta, network.gradient(x, y) + penalty, rate, is_weight)
+    return network.theta

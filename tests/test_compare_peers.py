@@ -1,0 +1,158 @@
+"""scripts/compare_peers.py: that it names the right cells, and lets nobody pass who learns something else."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
+
+from peers import measure, report  # noqa: E402
+from peers.cells import Cell, grid, select  # noqa: E402
+from peers.numpy_peer import NumpyPeer  # noqa: E402
+from peers.work import difference, make_work, matrix_exponential  # noqa: E402
+from peers.worker import check  # noqa: E402
+
+TINY = Cell("tiny", (6, 5, 3), 24, 4, check_repeats=3, learning_rate=0.3)
+RECORD = {
+    "seconds": {"fastbp/1": [2e-3], "fastbp/2": [1e-3], "numpy/1": [9e-3], "jax/1": [8e-3], "jax/2": [3e-3]},
+    "left_out": {"torch/1": "learns something else"},
+}
+RESULTS = {
+    "command": "python scripts/compare_peers.py",
+    "date": "2000-01-01",
+    "machine": "2 CPUs",
+    "data": "full MNIST",
+    "peers": {"fastbp": "0.1", "numpy": "2.0", "jax": "0.5", "torch": "2.0"},
+    "cells": {"784-800-800-10/1000": RECORD},
+}
+
+
+class Fake:
+    """A worker that answers what it was given."""
+
+    def __init__(self, name: str, answer: dict[str, Any]) -> None:
+        self.name, self.key, self.answer, self.threads = name, f"{name}/1", answer, 1
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        """The same answer to everything."""
+        return self.answer
+
+
+@pytest.mark.parametrize("module", ["cells", "measure", "report", "work"])
+def test_the_examples_in_the_docstrings_run(module: str) -> None:
+    result = doctest.testmod(importlib.import_module(f"peers.{module}"))
+    assert result.attempted
+    assert not result.failed
+
+
+def test_the_grid_has_every_cell_once_and_no_remainders() -> None:
+    cells = grid()
+    assert len({cell.name for cell in cells}) == len(cells) == 6 * 4 + 5
+    for cell in cells:
+        assert 0 < cell.n <= 60_000
+        assert cell.n % cell.batch == 0
+
+
+def test_a_subset_is_scaled_to_an_epoch() -> None:
+    cell = next(cell for cell in grid() if cell.name == "784-800-800-10/100")
+    assert cell.n < 60_000
+    assert cell.unit[1] * cell.n == pytest.approx(60_000)
+    assert cell.flops == 6 * cell.n_weights - 2 * 784 * 800
+
+
+def test_cells_are_chosen_by_name_and_glob_in_the_order_of_the_grid() -> None:
+    names = [cell.name for cell in select(["forward", "784-100-10/*", "adam"], grid())]
+    assert names == ["784-100-10/1", "784-100-10/10", "784-100-10/100", "784-100-10/1000", "adam", "forward"]
+    assert len(select(["all"], grid())) == len(grid())
+    with pytest.raises(ValueError, match="nothing matches 'sgd'"):
+        select(["sgd"], grid())
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("cost", 0.501), ("norm", 1.01), ("projection", -0.3), ("cost", np.nan), ("norm", np.inf)]
+)
+def test_a_result_that_differs_is_seen(key: str, value: float) -> None:
+    expected = {"cost": 0.5, "norm": 1.0, "projection": 0.3}
+    assert difference(dict(expected), expected) == 0
+    assert difference({**expected, key: value}, expected) > measure.TOLERANCE
+
+
+def test_a_peer_that_learns_something_else_or_fails_is_left_out() -> None:
+    right = {"cost": 0.5, "norm": 1.0, "projection": 0.3}
+    good, bad = {"check": right, "seconds": 1.0}, {"check": {**right, "projection": 0.301}, "seconds": 1.0}
+    team: Any = [Fake("fastbp", good), Fake("numpy", good), Fake("torch", bad), Fake("jax", {"error": "out of memory"})]
+    said: list[str] = []
+    record = measure.measure(TINY, [*team, Fake("sklearn", {"unsupported": "other cost"})], 2, said.append)
+    assert set(record["seconds"]) == {"fastbp/1", "numpy/1"}
+    assert record["seconds"]["numpy/1"] == [pytest.approx(60_000 / 24)] * 2
+    assert "learns something else" in record["left_out"]["torch/1"]
+    assert record["left_out"]["jax/1"] == "out of memory"
+    assert record["unsupported"] == {"sklearn": "other cost"}
+    assert len(said) == 3
+
+
+CASES = {
+    "sgd": TINY,
+    "one by one": replace(TINY, batch=1, hidden="tanh"),
+    "adam": replace(TINY, optimizer="adam", learning_rate=0.01, output="identity", cost="half_sum_of_squares"),
+    "full batch": replace(TINY, batch=24, optimizer="adam", hidden="tanh", output="identity", learning_rate=0.01),
+    "in parts": replace(TINY, n=2000, batch=2000),
+    "gradient": replace(TINY, batch=24, task="gradient"),
+    "forward": replace(TINY, batch=24, task="forward"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_numpy_peer_learns_what_fastbp_learns(name: str, tmp_path: Path) -> None:
+    fastbp_peer = pytest.importorskip("peers.fastbp_peer", reason="needs fastbp's Trainer", exc_type=ImportError)
+    work = make_work(CASES[name], tmp_path)
+    ours, theirs = check(fastbp_peer.FastbpPeer(work, 1), work), check(NumpyPeer(work, 1), work)
+    assert theirs["norm"] > 1e-3
+    assert difference(theirs, ours) < 1e-5  # float32 rounds at 6e-8; a few updates carry it on
+
+
+def test_the_target_of_the_small_network_is_the_matrix_exponential() -> None:
+    turn = np.array([[[0.0, -np.pi / 2], [np.pi / 2, 0.0]], [[1.0, 0.0], [0.0, -2.0]]])
+    expected = [[[0, -1], [1, 0]], [[np.e, 0], [0, np.exp(-2)]]]
+    np.testing.assert_allclose(matrix_exponential(turn), expected, atol=1e-12)
+
+
+def test_a_worker_answers_from_a_process_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sklearn.py").write_text("raise ImportError('not here')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    said: list[str] = []
+    with measure.workers(["numpy", "sklearn"], [1], tmp_path, said.append) as team:
+        assert [worker.key for worker in team] == ["numpy/1"]
+        record = measure.measure(TINY, team, 2, said.append)
+    assert said == ["left out: sklearn (not here)"]
+    assert len(record["seconds"]["numpy/1"]) == 2
+    assert min(record["seconds"]["numpy/1"]) > 0
+    assert record["check"]["numpy/1"]["cost"] > 0
+
+
+def test_a_peer_with_more_threads_is_not_compared_with_fastbp_on_fewer() -> None:
+    assert [(row["threads"], row["best"], row["ratio"]) for row in measure.ratios(RECORD)] == [
+        (1, "jax/1", pytest.approx(4.0)),
+        (2, "jax/2", pytest.approx(3.0)),
+    ]
+    assert measure.best_of(RECORD, "numpy", 2) == (9e-3, 1)
+    assert measure.best_of(RECORD, "torch", 2) is None
+
+
+def test_the_table_fits_a_terminal_and_the_page_names_who_was_left_out(tmp_path: Path) -> None:
+    lines = report.table(RESULTS).splitlines()
+    assert len(lines) == 3
+    assert max(len(line) for line in lines) <= 80
+    assert "geometric mean of 1 cells, 2 threads: 3.00" in report.summary(RESULTS)
+    assert "slower with more threads: none" in report.summary(RESULTS)
+    page = report.markdown(RESULTS, {cell.name: cell for cell in grid()})
+    assert "| 784-800-800-10/1000 | 2 | 1.00 ms | 9.00 ms (1) | 3.00 ms (2) |  | 3.00 |" in page
+    assert "PyTorch, 1 left out: learns something else" in page

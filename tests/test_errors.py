@@ -1,0 +1,299 @@
+"""Bad input is a clear Python error that names the argument, before anything has changed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastbp
+from fastbp import SGD, Adam, AdamW, Dense, Network, RMSprop, Trainer
+
+X = np.linspace(-1.0, 1.0, 24).reshape(6, 4)
+Y = np.array([0, 1, 2, 0, 1, 2])
+NAN, INF = np.nan, np.inf
+
+
+def spoilt(array: np.ndarray, value: float) -> np.ndarray:
+    """Return a copy of ``array`` with ``value`` somewhere in the middle."""
+    copy = array.astype(np.float64)
+    copy.flat[copy.size // 2] = value
+    return copy
+
+
+BAD_X: dict[str, Any] = {
+    "too few columns": X[:, :3],
+    "too many columns": np.ones((6, 5)),
+    "no samples": X[:0],
+    "no columns": X[:, :0],
+    "flat": X.ravel(),
+    "no dimensions": np.float64(1.0),
+    "four dimensions": X.reshape(6, 2, 2, 1)[..., None],
+    "images of another size": np.ones((6, 28, 28), np.uint8),
+    "complex": X.astype(complex),
+    "text": X.astype(str),
+    "objects": X.astype(object),
+    "none": None,
+    "a name": "mnist",
+    "NaN": spoilt(X, NAN),
+    "inf": spoilt(X, INF),
+    "float32 NaN": spoilt(X, NAN).astype(np.float32),
+}
+BAD_Y: dict[str, Any] = {
+    "a label too many": np.append(Y, 0),
+    "a label too few": Y[:-1],
+    "no labels": Y[:0],
+    "label out of range": np.array([0, 1, 2, 3, 0, 1]),
+    "negative label": np.array([0, 1, 2, -1, 0, 1]),
+    "labels not whole": np.array([0, 1, 2, 0.5, 0, 1]),
+    "labels as text": np.array(list("abcabc")),
+    "labels as objects": np.array([0, 1, 2, None, 0, 1], dtype=object),
+    "complex": Y.astype(complex),
+    "NaN label": spoilt(Y, NAN),
+    "one-hot too wide": np.eye(4)[Y],
+    "one-hot too narrow": np.eye(3)[Y][:, :2],
+    "one-hot of fewer samples": np.eye(3)[Y[:-1]],
+    "three dimensions": np.eye(3)[Y][..., None],
+    "NaN target": spoilt(np.eye(3)[Y], NAN),
+    "inf target": spoilt(np.eye(3)[Y], INF),
+    "none": None,
+}
+USES: dict[str, Callable[[Network, Any, Any], object]] = {
+    "cost": lambda net, x, y: net.cost(x, y),
+    "accuracy": lambda net, x, y: net.accuracy(x, y),
+    "gradient": lambda net, x, y: net.gradient(x, y),
+    "per_sample_gradients": lambda net, x, y: net.per_sample_gradients(x, y),
+    "per_sample_gradient_norms": lambda net, x, y: net.per_sample_gradient_norms(x, y),
+    "check_gradients": lambda net, x, y: fastbp.check_gradients(net, x, y),
+    "fit": lambda net, x, y: Trainer(net, SGD(0.1), batch_size=2).fit(x, y, epochs=1),
+    "validation": lambda net, x, y: Trainer(net, SGD(0.1)).fit(X, Y, epochs=1, validation=(x, y)),
+}
+ONLY_X: dict[str, Callable[[Network, Any], object]] = {
+    "forward": lambda net, x: net.forward(x),
+    "classify": lambda net, x: net.classify(x),
+}
+
+
+@pytest.fixture
+def network() -> Network:
+    """A small classifier."""
+    return Network(4, [Dense(5, "tanh"), Dense(3, "softmax")], dtype="float64", seed=0)
+
+
+def refuse(call: Callable[[], object], argument: str, network: Network | None = None) -> str:
+    """``call`` raises an error that names ``argument``, and leaves ``network`` as it was; return the message."""
+    before = None if network is None else network.get_parameters()
+    with pytest.raises((ValueError, TypeError)) as caught:
+        call()
+    message = str(caught.value)
+    assert re.search(rf"\b{argument}\b", message), message
+    assert "\n" not in message
+    if network is not None:
+        np.testing.assert_array_equal(network.get_parameters(), before)
+    return message
+
+
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("kind", BAD_X)
+def test_bad_x(kind: str, use: str, network: Network) -> None:
+    refuse(lambda: USES[use](network, BAD_X[kind], Y), "x", network)
+
+
+@pytest.mark.parametrize("use", ONLY_X)
+@pytest.mark.parametrize("kind", BAD_X)
+def test_bad_x_alone(kind: str, use: str, network: Network) -> None:
+    refuse(lambda: ONLY_X[use](network, BAD_X[kind]), "x", network)
+
+
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("kind", BAD_Y)
+def test_bad_y(kind: str, use: str, network: Network) -> None:
+    refuse(lambda: USES[use](network, X, BAD_Y[kind]), "y", network)
+
+
+def test_messages_say_what_was_got_and_what_would_do(network: Network) -> None:
+    message = refuse(lambda: network.forward(np.ones((6, 5))), "x")
+    assert "(6, 5)" in message
+    assert "4" in message
+    message = refuse(lambda: network.cost(X, np.array([0, 1, 2, 7, 0, 1])), "y")
+    assert "7" in message
+    assert "2" in message  # the largest label that would do
+
+
+@pytest.mark.parametrize(
+    ("build", "argument"),
+    [
+        (lambda: Network(0, [Dense(3, "sigmoid")], cost="sum_of_squares"), "n_in"),
+        (lambda: Network(-4, [Dense(3, "sigmoid")], cost="sum_of_squares"), "n_in"),
+        (lambda: Network(2.5, [Dense(3, "sigmoid")], cost="sum_of_squares"), "n_in"),
+        (lambda: Network("784", [Dense(3, "sigmoid")], cost="sum_of_squares"), "n_in"),
+        (lambda: Network(True, [Dense(3, "sigmoid")], cost="sum_of_squares"), "n_in"),
+        (lambda: Network(4, []), "layers"),
+        (lambda: Network(4, [3]), "layers"),
+        (lambda: Network(4, None), "layers"),
+        (lambda: Network(4, [Dense(5, "softmax"), Dense(3, "softmax")]), "softmax"),
+        (lambda: Network(4, [Dense(3, "relu")], cost="cross_entropy"), "cross_entropy"),
+        (lambda: Network(4, [Dense(3, "identity")], cost="cross_entropy"), "cross_entropy"),
+        (lambda: Network(4, [Dense(3, "tanh")], cost="cross_entropy"), "cross_entropy"),
+        (lambda: Network(4, [Dense(3, "softmax")], dtype="float16"), "dtype"),
+        (lambda: Network(4, [Dense(3, "softmax")], dtype=np.int64), "dtype"),
+        (lambda: Network(4, [Dense(3, "softmax")], seed=-1), "seed"),
+        (lambda: Network(4, [Dense(3, "softmax")], seed="zero"), "seed"),
+        (lambda: Network(4, [Dense(3, "softmax")], cost=3), "cost"),
+        (lambda: Dense(0), "n"),
+        (lambda: Dense(-3), "n"),
+        (lambda: Dense(1.5), "n"),
+        (lambda: Dense("16"), "n"),
+        (lambda: Dense(3, 7), "activation"),
+        (lambda: Dense(3, initializer=None), "initializer"),
+    ],
+)
+def test_bad_networks(build: Callable[[], object], argument: str) -> None:
+    refuse(build, argument)
+
+
+@pytest.mark.parametrize("n", [2**40, 2**62, 10**30])
+def test_a_layer_that_no_memory_holds(n: int) -> None:
+    with pytest.raises((ValueError, MemoryError)):
+        Network(2**20, [Dense(n, "sigmoid")], cost="sum_of_squares")
+
+
+@pytest.mark.parametrize(
+    ("build", "argument", "nearest"),
+    [
+        (lambda: Dense(3, "sigmoyd"), "activation", "sigmoid"),
+        (lambda: Dense(3, "ReLU"), "activation", "relu"),
+        (lambda: Dense(3, initializer="glorot_unifrom"), "initializer", "glorot_uniform"),
+        (lambda: Network(4, [Dense(3, "sigmoid")], cost="sum_of_square"), "cost", "sum_of_squares"),
+        (lambda: Network(4, [Dense(3, "softmax")], cost="cross-entropy"), "cost", "cross_entropy"),
+        (lambda: Network(4, [Dense(3, "softmax")]).cost(X, Y, reduction="means"), "reduction", "mean"),
+    ],
+)
+def test_unknown_names_get_the_nearest_known_one(build: Callable[[], object], argument: str, nearest: str) -> None:
+    assert repr(nearest) in refuse(build, argument)
+
+
+@pytest.mark.parametrize(
+    ("options", "argument"),
+    [
+        ({"batch_size": 0}, "batch_size"),
+        ({"batch_size": -100}, "batch_size"),
+        ({"batch_size": 2.5}, "batch_size"),
+        ({"batch_size": "100"}, "batch_size"),
+        ({"batch_size": None}, "batch_size"),
+        ({"n_threads": 0}, "n_threads"),
+        ({"n_threads": -1}, "n_threads"),
+        ({"n_threads": 1.5}, "n_threads"),
+        ({"seed": -1}, "seed"),
+        ({"seed": "zero"}, "seed"),
+        ({"optimizer": "adam"}, "optimizer"),
+        ({"optimizer": Adam}, "optimizer"),
+    ],
+)
+def test_bad_trainers(options: dict[str, Any], argument: str, network: Network) -> None:
+    refuse(lambda: Trainer(network, **options), argument, network)
+
+
+@pytest.mark.parametrize("network", [None, "mnist.npz", Network])
+def test_a_trainer_wants_a_network(network: Any) -> None:
+    refuse(lambda: Trainer(network), "network")
+
+
+@pytest.mark.parametrize("epochs", [0, -1, 1.5, "3", None, NAN])
+def test_bad_epochs(epochs: Any, network: Network) -> None:
+    refuse(lambda: Trainer(network, SGD(0.1)).fit(X, Y, epochs=epochs), "epochs", network)
+
+
+@pytest.mark.parametrize("validation", [X, (X,), (X, Y, Y), "test", 0.1])
+def test_bad_validation(validation: Any, network: Network) -> None:
+    refuse(lambda: Trainer(network, SGD(0.1)).fit(X, Y, epochs=1, validation=validation), "validation", network)
+
+
+BAD_NUMBERS: list[Any] = [-0.5, NAN, INF, "0.1", None]
+
+
+@pytest.mark.parametrize("optimizer", [SGD, RMSprop, Adam, AdamW])
+@pytest.mark.parametrize("argument", ["learning_rate", "l1", "l2"])
+@pytest.mark.parametrize("value", BAD_NUMBERS)
+def test_bad_settings_of_every_optimizer(optimizer: Callable[..., object], argument: str, value: Any) -> None:
+    refuse(lambda: optimizer(**{"learning_rate": 0.1, argument: value}), argument)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "argument"),
+    [
+        (SGD, "momentum"),
+        (RMSprop, "decay"),
+        (RMSprop, "epsilon"),
+        (Adam, "beta1"),
+        (Adam, "beta2"),
+        (Adam, "epsilon"),
+        (AdamW, "weight_decay"),
+    ],
+)
+@pytest.mark.parametrize("value", BAD_NUMBERS)
+def test_bad_settings_of_one_optimizer(optimizer: Callable[..., object], argument: str, value: Any) -> None:
+    refuse(lambda: optimizer(learning_rate=0.1, **{argument: value}), argument)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "argument"), [(SGD, "momentum"), (RMSprop, "decay"), (Adam, "beta1"), (Adam, "beta2")]
+)
+def test_averages_that_never_forget(optimizer: Callable[..., object], argument: str) -> None:
+    refuse(lambda: optimizer(learning_rate=0.1, **{argument: 1.0}), argument)
+
+
+@pytest.mark.parametrize("rate", [-0.1, NAN, INF, "fast", None])
+def test_a_schedule_that_gives_nonsense(rate: Any, network: Network) -> None:
+    refuse(lambda: Trainer(network, SGD(lambda update: rate)).fit(X, Y, epochs=1), "learning_rate", network)
+
+
+@pytest.mark.parametrize(
+    "theta",
+    [
+        *(np.ones(42), np.ones(44), np.ones((43, 1)), np.ones(0), spoilt(np.ones(43), NAN), spoilt(np.ones(43), INF)),
+        *(np.ones(43, complex), np.full(43, "1"), None),
+    ],
+)
+def test_bad_parameters(theta: Any, network: Network) -> None:
+    assert network.n_parameters == 43
+    refuse(lambda: network.set_parameters(theta), "parameters", network)
+
+
+@pytest.mark.parametrize("y", [np.array([0.5, -0.1, 0, 1, 1, 1]), np.array([0, 1, 2, 1, 1, 1.0])])
+def test_cross_entropy_wants_probabilities(y: np.ndarray) -> None:
+    network = Network(4, [Dense(1, "sigmoid")], cost="cross_entropy", dtype="float64")
+    refuse(lambda: network.gradient(X, y), "y", network)
+
+
+def test_regression_takes_no_text(network: Network) -> None:
+    regression = Network(4, [Dense(1, "identity")], cost="sum_of_squares", dtype="float64")
+    for y in [np.full(6, "1.5"), spoilt(np.ones(6), NAN), spoilt(np.ones(6), INF), np.ones(5), np.ones((6, 2))]:
+        refuse(lambda y=y: regression.gradient(X, y), "y", regression)  # type: ignore[misc]
+
+
+def test_numbers_that_float32_cannot_hold() -> None:
+    network = Network(4, [Dense(2, "identity")], cost="sum_of_squares", dtype="float32")
+    huge, y = np.full((6, 4), 1e300), np.ones((6, 2))
+    refuse(lambda: network.cost(huge, y), "x", network)
+    refuse(lambda: network.cost(X, huge[:, :2]), "y", network)
+    refuse(lambda: Trainer(network).fit(huge, y, epochs=1), "x", network)
+    refuse(lambda: network.set_parameters(np.full(10, 1e300)), "parameters", network)
+
+
+def test_after_an_error_the_trainer_goes_on_as_if_nothing_had_been() -> None:
+    def run(stumble: bool) -> np.ndarray:
+        network = Network(4, [Dense(5, "tanh"), Dense(3, "softmax")], dtype="float64", seed=0)
+        trainer = Trainer(network, Adam(0.01), batch_size=2)
+        trainer.fit(X, Y, epochs=1)
+        if stumble:
+            refuse(lambda: trainer.fit(spoilt(X, NAN), Y, epochs=1), "x", network)
+            refuse(lambda: trainer.fit(X, Y + 1, epochs=1), "y", network)
+            refuse(lambda: trainer.fit(X, Y, epochs=-1), "epochs", network)
+        trainer.fit(X, Y, epochs=1)
+        return network.get_parameters()
+
+    np.testing.assert_array_equal(run(stumble=True), run(stumble=False))

@@ -1,0 +1,125 @@
+"""One sample's explanation, against the oracle's forward and backward pass."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import Build, simple, targets_for
+from numpy.typing import NDArray
+from reference import ACTIVATIONS, PAIRS, Reference, inputs
+
+import fastbp
+from fastbp import Dense, Network
+
+# Another order of the sums and another exp: some units in the last place of numbers up to about 10.
+CLOSE: dict[str, Any] = {"rtol": 1e-11, "atol": 1e-13}
+
+
+def with_biases(oracle: Reference) -> Reference:
+    """The same network with zero biases where it has none, so that every delta is a bias's gradient (BP3)."""
+    theta = np.concatenate([part.ravel() for layer in oracle.unpack() for part in layer])
+    return Reference(oracle.n_in, [(n, name, True) for n, name, _ in oracle.layers], oracle.cost_name, theta)
+
+
+def assert_explains(network: Network, oracle: Reference, x: NDArray[Any], y: Any) -> None:
+    """Every array of ``explain`` against the oracle's, for one sample."""
+    e, samples, answers = fastbp.explain(network, x, y), np.asarray(x)[np.newaxis], np.asarray(y)[np.newaxis]
+    z, a = oracle.forward_sample(inputs(samples)[0])
+    flat, full = oracle.gradient_sample, with_biases(oracle)
+    target = np.eye(network.n_out)[y] if np.ndim(y) == 0 and network.n_out > 1 else np.reshape(y, network.n_out)
+    gradients = Reference(full.n_in, full.layers, full.cost_name, full.gradient_sample(a[0], target)).unpack()
+    for got, want in [(e.z, z), (e.a, a), (e.delta, [b for _, b in gradients])]:
+        assert len(got) == len(want)
+        for one, other in zip(got, want, strict=True):
+            assert one.dtype == np.float64
+            np.testing.assert_allclose(one, other, **CLOSE)
+    nudges = [part.ravel() for pair in zip(e.weight_nudges, e.bias_nudges, strict=True) for part in pair]
+    np.testing.assert_allclose(np.concatenate(nudges), -flat(a[0], target), **CLOSE)
+    for nudge, (weights, _), (_, delta) in zip(e.activation_nudges, full.unpack(), gradients, strict=True):
+        np.testing.assert_allclose(nudge, -(weights @ delta), **CLOSE)
+    np.testing.assert_allclose(e.cost, oracle.costs(samples, answers)[0], **CLOSE)
+    np.testing.assert_array_equal(e.target, target)
+    np.testing.assert_array_equal(e.output, e.a[-1])
+    np.testing.assert_allclose(e.output_nudges, target - a[-1], **CLOSE)
+
+
+@pytest.mark.parametrize(("activation", "cost"), PAIRS)
+@pytest.mark.parametrize("n_out", [1, 3])
+def test_every_output_pair(activation: str, cost: str, n_out: int, build: Build, rng: np.random.Generator) -> None:
+    network, oracle = build(4, simple([5, n_out], "tanh", activation), cost)
+    assert_explains(network, oracle, rng.normal(size=4), targets_for(cost, 1, n_out, rng)[0])
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_every_hidden_activation_with_and_without_biases(
+    activation: str, build: Build, rng: np.random.Generator
+) -> None:
+    network, oracle = build(
+        4, [(17, activation, False), (3, activation, True), (2, "identity", False)], "sum_of_squares"
+    )
+    assert_explains(network, oracle, rng.normal(size=4), rng.normal(size=2))
+    assert [len(b) for b in fastbp.explain(network, np.ones(4), 1).bias_nudges] == [0, 3, 0]
+
+
+def test_a_float32_network_is_explained_in_float64_and_not_changed(build: Build, rng: np.random.Generator) -> None:
+    network, oracle = build(4, simple([5, 3], "sigmoid", "sigmoid"), "sum_of_squares", "float32")
+    before = network.get_parameters()
+    assert_explains(network, oracle, rng.normal(size=4).astype(np.float32), 2)
+    np.testing.assert_array_equal(network.get_parameters(), before)
+
+
+@pytest.mark.parametrize("shape", [(12,), (3, 4), (1, 12)])
+def test_an_image_is_one_sample(shape: tuple[int, ...], build: Build, rng: np.random.Generator) -> None:
+    network, oracle = build(12, simple([5, 3], "sigmoid", "softmax"), "cross_entropy")
+    image = rng.integers(0, 256, 12).astype(np.uint8)
+    assert_explains(network, oracle, image, 1)
+    e = fastbp.explain(network, image.reshape(shape), np.int64(1))
+    np.testing.assert_array_equal(e.a[0], image / 255)
+    np.testing.assert_array_equal(e.z[1], fastbp.explain(network, image, 1).z[1])
+
+
+def test_plain_lists_of_whole_numbers(build: Build) -> None:
+    network, oracle = build(2, simple([3, 2], "tanh", "softmax"), "cross_entropy")
+    np.testing.assert_allclose(fastbp.explain(network, [2, 3], 0).output, oracle.forward(np.array([[2.0, 3.0]]))[0])
+
+
+def test_the_mean_of_all_nudges_is_the_descent_direction(build: Build, rng: np.random.Generator) -> None:
+    network, _ = build(4, simple([5, 3], "gelu", "softmax"), "cross_entropy")
+    x, y = rng.normal(size=(9, 4)), rng.integers(0, 3, 9)
+    nudges = [fastbp.explain(network, one, label) for one, label in zip(x, y, strict=True)]
+    gradient = network.gradient(x, y)
+    for layer in range(2):
+        mean = np.mean([e.weight_nudges[layer] for e in nudges], axis=0)
+        np.testing.assert_allclose(mean, -gradient.weights[layer], **CLOSE)
+
+
+def test_following_the_nudges_to_the_input_lowers_the_cost(build: Build, rng: np.random.Generator) -> None:
+    network, _ = build(4, simple([5, 3], "tanh", "identity"), "half_sum_of_squares")
+    x, step = rng.normal(size=4), 1e-4
+    e = fastbp.explain(network, x, 2)
+    nudge = e.activation_nudges[0]
+    gain = e.cost - network.cost(x + step * nudge, 2)
+    assert gain == pytest.approx(step * (nudge @ nudge), rel=1e-2)  # first order; the curvature takes 1e-4 of it
+
+
+NETWORK = Network(4, [Dense(5, "tanh"), Dense(3, "softmax")])
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        (np.zeros(5), 0, r"x: got shape \(5,\), expected one sample of 4"),
+        (np.zeros((2, 4)), 0, r"x: got shape \(2, 4\), expected one sample of 4"),
+        (np.array([0, 0, np.nan, 0]), 0, "x: got NaN"),
+        (np.zeros(4, np.int32), 0, "x: got dtype int32"),
+        (np.zeros(4), 3, "y: got class 3"),
+        (np.zeros(4), [1.0, 0.0], "y: got shape"),
+        (np.zeros(4), [[0.0, 0.0, 1.0]], "y: got shape"),
+        (np.zeros(4), "one", "y: got dtype"),
+    ],
+)
+def test_what_is_not_one_sample(x: Any, y: Any, message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        fastbp.explain(NETWORK, x, y)
