@@ -235,17 +235,23 @@ def _jit(func: Callable[..., Any], flavour: str, **options: bool) -> Any:
 
 
 def njit(func: Callable[..., Any]) -> Any:
-    """Compile a device function, for kernels to call. Its cache is that of the entry points it is compiled into.
+    """Compile a device function, for kernels alone to call; its cache is that of the entry points that call it.
+
+    It gets no wrappers for Python and C callers: they took a fifth of all compilation.
 
     Examples
     --------
     >>> @njit
     ... def half(x):
     ...     return x / 2
-    >>> half(1.0)
-    0.5
+    >>> @serial
+    ... def quarter(x):
+    ...     return half(half(x))
+    >>> quarter(1.0)
+    0.25
     """
-    return _jit(func, "device")  # files of its own took five times the space, and saved no time, warm or cold
+    # A cache of its own took five times the space, and saved no time, warm or cold.
+    return _jit(func, "device", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 def serial(func: Callable[..., Any]) -> Any:

@@ -33,11 +33,8 @@ from .model import Network
 FORMAT, VERSION = "fastbp network", 1
 HEADER_BYTES = 1 << 20  # room for ten thousand layers
 NPY_BYTES = 1 << 12  # more than what NumPy writes before an array's numbers
-# What zipfile, json and NumPy raise over damaged files; a MemoryError is no damage.
-DAMAGE = (
-    ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError, EOFError, OSError,
-    struct.error, zipfile.BadZipFile,
-)  # fmt: skip
+# What zipfile, json and NumPy raise over damaged files, beside ValueError and BadZipFile; a MemoryError is no damage.
+DAMAGE = (TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError, EOFError, OSError, struct.error)
 
 
 def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:
@@ -82,7 +79,7 @@ def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:
         with suppress(OSError):
             os.unlink(temporary)
         if isinstance(error, OSError):  # the user never heard of the temporary file
-            error.filename, error.filename2 = os.fspath(path), None
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from error
         raise
 
 
@@ -157,12 +154,14 @@ def load(path: str | os.PathLike[str]) -> Network:
             return _read_network(file)
         except zipfile.BadZipFile as error:
             raise CheckpointError(f"{os.fspath(path)}: not an .npz file, or truncated or corrupt: {error}") from error
+        except ValueError as error:
+            raise CheckpointError(f"{os.fspath(path)}: {error}") from error
         except DAMAGE as error:
-            raise CheckpointError(f"{os.fspath(path)}: {error or type(error).__name__}") from error
+            raise CheckpointError(f"{os.fspath(path)}: corrupt, or not written by fastbp: {error!r}") from error
 
 
 def _read_network(file: IO[bytes]) -> Network:
-    """Build the network, or raise one of ``DAMAGE``."""
+    """Build the network, or raise what ``load`` turns into a CheckpointError."""
     with zipfile.ZipFile(file) as archive:
         text = _read_array(archive, "header", HEADER_BYTES).item()
         header = json.loads(text)

@@ -32,7 +32,7 @@ class Gradient:
     ----------
     flat : ndarray, (n_parameters,)
         In the order of ``Network.get_parameters``.
-    weights, biases : list of ndarray
+    weights, biases : tuple of ndarray
         Views of ``flat``: ``weights[l]`` (n_in, n_out), ``biases[l]`` (n_out,), or (0,) without biases.
     """
 
@@ -40,12 +40,12 @@ class Gradient:
     network: Network
 
     @cached_property
-    def weights(self) -> list[np.ndarray]:
+    def weights(self) -> tuple[np.ndarray, ...]:
         """dC/dW of every layer."""
         return self.network._views(self.flat)[0]
 
     @cached_property
-    def biases(self) -> list[np.ndarray]:
+    def biases(self) -> tuple[np.ndarray, ...]:
         """dC/db of every layer."""
         return self.network._views(self.flat)[1]
 
@@ -121,16 +121,18 @@ class Network:
         return self.layers[-1].n
 
     # ------------------------------------------------------------ parameters
-    def _views(self, flat: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    def _views(self, flat: np.ndarray) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
         """Every layer's weights and biases, as views of a flat vector."""
-        weights, biases, at, n_in = [], [], 0, self.n_in
+        weights: list[np.ndarray] = []
+        biases: list[np.ndarray] = []
+        at, n_in = 0, self.n_in
         for layer in self.layers:
             end = at + n_in * layer.n
             weights.append(flat[at:end].reshape(n_in, layer.n))
             at = end + layer.bias * layer.n
             biases.append(flat[end:at])
             n_in = layer.n
-        return weights, biases
+        return tuple(weights), tuple(biases)
 
     def get_parameters(self) -> np.ndarray:
         """A copy of all parameters: (n_parameters,), W1 row-major, b1, W2, b2, ...

@@ -15,7 +15,14 @@ class Progress:
             try:
                 from tqdm import tqdm
 
-                self._bar = tqdm(total=total, unit=" samples", unit_scale=True, dynamic_ncols=True, file=sys.stderr)
+                self._bar = tqdm(
+                    total=total,
+                    unit=" samples",
+                    unit_scale=True,
+                    dynamic_ncols=True,
+                    file=sys.stderr,
+                    bar_format="{desc} |{bar}| {rate_noinv_fmt}{postfix}",  # fits 80 columns
+                )
             except ImportError:
                 self._bar = None
 

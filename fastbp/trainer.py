@@ -166,13 +166,17 @@ class Trainer:
         held_out = None if validation is None else self.network._samples(*_pair(validation))
         self.optimizer.learning_rates(self.updates, 1)
         workspace = self._workspace(inputs)
+        self._before = None  # the parameters may have been changed since
+        done = len(self.history.cost)
         bar = Progress(progress, epochs * len(inputs), epochs)
         try:
             with self._interruptible():
                 for epoch in range(epochs):
-                    self._epoch(workspace, inputs, targets, bar)
                     if self._stop:
-                        break
+                        break  # before an order is drawn that would go unused
+                    self._epoch(workspace, inputs, targets, bar)
+                    if len(self.history.cost) <= done + epoch:
+                        break  # the epoch was cut short
                     self._validate(held_out)
                     bar.epoch(epoch + 1, self._latest())
                     if [True for callback in callbacks if callback(self, epoch, self.history) is True]:

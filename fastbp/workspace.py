@@ -31,8 +31,9 @@ CHUNK_ROWS = 24
 TILE_ROWS = 64
 # Below this share of non-zero inputs it pays to skip zeros (docs/performance.md).
 SKIP_DENSITY = 0.5
-# Multiply-adds a second that one thread can be counted on for; decides when a second thread pays its launch.
-RATE = 2e10
+# What one thread does, measured roughly: multiply-adds a second, and seconds a sample beside them. It decides when
+# more threads pay for their launches.
+RATE, SAMPLE_SECONDS = 1.5e11, 5e-8
 
 _FIELDS = {name: RUN.fields[name][1] // 8 for name in RUN.names or ()} if RUN.fields else {}
 
@@ -211,11 +212,19 @@ class Workspace:
 
     # ------------------------------------------------------------ launches
     def threads_worth(self, n_threads: int, rows: int) -> int:
-        """How many of ``n_threads`` pay for their launch on blocks of ``rows`` samples."""
+        """How many of ``n_threads`` pay for their launches on blocks of ``rows`` samples: all, or one.
+
+        Phase 1 shares its chunks, of which a small block has only one; phase 2 shares tiles, of which there are always
+        some. What the other threads take over has to be worth two launches, and as much again for being woken.
+        """
         if n_threads == 1:
             return 1
-        seconds = min(rows, self.rows) * self.shape.multiply_adds / RATE
-        return n_threads if seconds * (1 - 1 / n_threads) > 2 * _threads.launch_seconds() else 1
+        rows = min(rows, self.rows)
+        chunks = max(1, (rows + CHUNK_ROWS // 2) // CHUNK_ROWS)
+        phase_1 = rows * (SAMPLE_SECONDS + self.shape.multiply_adds * 2 / 3 / RATE)
+        phase_2 = rows * self.shape.multiply_adds / 3 / RATE
+        saved = phase_1 * (1 - 1 / min(n_threads, chunks)) + phase_2 * (1 - 1 / n_threads)
+        return n_threads if saved > 4 * _threads.launch_seconds() else 1
 
     def launch(self, start: int, stop: int, n_threads: int) -> int:
         """Run the driver over places ``start`` to ``stop``; the first place not done (``minibatch._run``)."""

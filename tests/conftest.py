@@ -11,6 +11,8 @@ from reference import Reference
 
 import fastbp
 
+pytest_plugins = ["cli_runs"]
+
 Layers = list[tuple[int, str, bool]]
 Build = Callable[..., tuple["fastbp.Network", Reference]]
 

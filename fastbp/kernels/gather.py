@@ -22,6 +22,7 @@ from .simd import (
     load_int,
     load_scalar,
     nonzero_bits,
+    nonzero_byte_bits,
     number,
     prefetch,
     size_of,
@@ -75,15 +76,16 @@ def gather_inputs(one, run, layer, r):
         ahead = run.x + sample_at(run, r + AHEAD) * row_bytes
         for line in range(0, row_bytes, 64):
             prefetch(ahead + line)
+    source = run.x + sample_at(run, r) * row_bytes
     target = run.acts + size_of(one) * (layer.a_in + r * layer.ld_in)
-    convert(one, run.x_kind, run.x + sample_at(run, r) * row_bytes, target, run.n_in)
+    convert(one, run.x_kind, source, target, run.n_in)
     if run.skip_zeros:
-        mark_sample(one, run, target, r)
+        mark_sample(one, run, source, target, r)
 
 
 @njit
-def mark_sample(one, run, row, r):
-    """Note which inputs of sample r are not zero, from its row of activations.
+def mark_sample(one, run, source, row, r):
+    """Note which inputs of sample r are not zero: from its bytes where it has some, else from its row of activations.
 
     ``input_masks``: for each group of 8 samples, 64-bit words over the inputs. ``group_bytes``: for each 64 inputs, a
     byte a sample, with a bit for each 8 inputs; phase 2 turns those into masks over the samples.
@@ -91,9 +93,12 @@ def mark_sample(one, run, row, r):
     words = (run.n_in + 63) // 64
     shared = run.input_masks + 8 * words * (r // MASKED_ROWS)
     for w in range(words):
-        bits = nonzero_bits(one, row + size_of(one) * 64 * w)
         if 64 * (w + 1) > run.n_in:
-            bits &= (1 << (run.n_in - 64 * w)) - 1
+            bits = nonzero_bits(one, row + size_of(one) * 64 * w) & ((1 << (run.n_in - 64 * w)) - 1)
+        elif run.x_kind == UINT8:
+            bits = nonzero_byte_bits(source + 64 * w)
+        else:
+            bits = nonzero_bits(one, row + size_of(one) * 64 * w)
         earlier = load_int(shared + 8 * w) if r % MASKED_ROWS else 0
         store_int(earlier | bits, shared + 8 * w)
         store_byte(bytes_marked(bits), run.group_bytes + run.block * w + r)
@@ -121,11 +126,11 @@ def transpose_bits(x):
 @njit
 def mark_samples(run, w, masks, words):
     """Masks over the block's samples for each of the 8 groups of inputs 64 w to 64 w + 63: ``words`` words a group."""
-    for s in range(0, 64 * words, 8):
-        marks = 0
-        if s < run.rows:
-            marks = load_int(run.group_bytes + run.block * w + s)
-        if s + 8 > run.rows and s < run.rows:
+    for word in range(8 * words):
+        store_int(0, masks + 8 * word)
+    for s in range(0, run.rows, 8):
+        marks = load_int(run.group_bytes + run.block * w + s)
+        if s + 8 > run.rows:
             marks &= (1 << (8 * (run.rows - s))) - 1
         marks = transpose_bits(marks)
         for group in range(8):

@@ -233,6 +233,25 @@ def transpose_block(tc: Any, one: Any, source: Any, source_row: Any, target: Any
 
 
 @intrinsic
+def nonzero_byte_bits(tc: Any, address: Any) -> Any:
+    """A bit for each of the 64 bytes from ``address`` on: whether it is other than zero."""
+    kind = ir.VectorType(ir.IntType(8), 64)
+
+    def codegen(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
+        raw = b.load(b.inttoptr(args[0], kind.as_pointer()), typ=kind)
+        raw.align = 1
+        return b.bitcast(b.icmp_unsigned("!=", raw, ir.Constant(kind, [0] * 64)), I64)
+
+    return types.int64(types.int64), codegen
+
+
+@intrinsic
+def lowest_bit(tc: Any, word: Any) -> Any:
+    """The place of the lowest bit that is set in a word other than 0."""
+    return types.int64(types.int64), lambda ctx, b, sig, args: b.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+
+@intrinsic
 def nonzero_bits(tc: Any, one: Any, address: Any) -> Any:
     """A bit for each of the 64 numbers from ``address`` on: whether it is other than zero (NaN is)."""
     vec = Vector(one)
