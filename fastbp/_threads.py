@@ -34,7 +34,7 @@ THREAD_SAFE = ("omp", "tbb")
 # libgomp's threads spin some milliseconds for one that is late, by default. Where other work shares the CPUs, the late
 # one waits for the very CPU on which they spin: an epoch of 20 ms took 4,600. A few microseconds of spinning suffice
 # for phases of 10; then they sleep. Read by libgomp when numba loads it, and left alone where the user has a say.
-SPIN_COUNT = "500"
+SPIN_COUNT = "1000"
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
 

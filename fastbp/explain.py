@@ -114,7 +114,7 @@ def explain(net: Network, x: ArrayLike, y: ArrayLike) -> Explanation:
     return Explanation(
         z=z,
         a=a,
-        delta=delta,
+        delta=list(delta),
         target=target,
         cost=cost,
         weight_nudges=[-g for g in gradient.weights],

@@ -26,9 +26,10 @@ from .layers import count
 from .model import Network, _finite
 from .optimizers import Adam, Optimizer
 from .progress import Progress
-from .workspace import Workspace
+from .workspace import RATE, Workspace
 
 SLICE_SECONDS = 0.2
+TRIAL_SECONDS, TRIAL_BATCHES, TRIAL_EVERY = 0.003, 8, 10
 
 Callback = Callable[["Trainer", int, "History"], Any]
 
@@ -121,7 +122,6 @@ class Trainer:
         self.updates = 0
         self._rng = np.random.default_rng(count("seed", seed, 0))
         self._states = [np.zeros(network.n_parameters, network.dtype) for _ in range(optimizer.n_states)]
-        self._slice_rate = 0.0  # samples a second, as measured
         self._before: tuple[int, list[np.ndarray]] | None = None  # the snapshot before the last slice
         self._stop = False
 
@@ -189,6 +189,12 @@ class Trainer:
     def _workspace(self, inputs: np.ndarray) -> Workspace:
         workspace = Workspace(self.network._shape(), min(self.batch_size, len(inputs)))
         workspace.use_optimizer(self.optimizer.hyperparameters(), self._states)
+        options = {workspace.threads_worth(self.n_threads, self.batch_size), 1}
+        for threads in options:  # a launch of nothing: what compiles or starts here would be taken for slowness later
+            workspace.prepare(DELTA, self.batch_size, self.network._theta)
+            workspace["learning_rates"] = 0
+            workspace.launch(0, 0, threads)
+        self._pace = Pace(sorted(options, reverse=True), RATE / workspace.shape.multiply_adds)
         return workspace
 
     def _epoch(self, workspace: Workspace, inputs: np.ndarray, targets: np.ndarray, bar: Progress) -> None:
@@ -197,10 +203,12 @@ class Trainer:
         order = self._rng.permutation(n) if self.shuffle else None
         workspace.point_at(inputs, targets, order)
         workspace.prepare(DELTA, self.batch_size, self.network._theta)
-        threads = workspace.threads_worth(self.n_threads, self.batch_size)
         while done < n and not self._stop:
-            stop = min(n, done + self._slice_samples(workspace))
+            threads, samples = self._pace.choose(self.batch_size)
+            stop = min(n, done + samples)
+            slice_begun = time.perf_counter()
             self._slice(workspace, done, stop, threads)
+            self._pace.record(threads, stop - done, time.perf_counter() - slice_begun)
             bar.advance(stop - done)
             done = stop
         if done == n:
@@ -209,14 +217,8 @@ class Trainer:
             self.history.cost.append(cost / n)
             self.history.accuracy.append(right / n)
 
-    def _slice_samples(self, workspace: Workspace) -> int:
-        """Samples of a slice: whole batches for about SLICE_SECONDS, at the rate measured so far."""
-        rate = self._slice_rate or 1e9 / workspace.shape.multiply_adds
-        return max(1, int(rate * SLICE_SECONDS / self.batch_size)) * self.batch_size
-
     def _slice(self, workspace: Workspace, start: int, stop: int, threads: int) -> None:
         """Train on places ``start`` to ``stop`` of the order, or go back to what was good and raise."""
-        begun = time.perf_counter()
         now = self._snapshot()
         updates = -(-(stop - start) // self.batch_size)
         rates = self.optimizer.learning_rates(self.updates, updates)
@@ -232,7 +234,6 @@ class Trainer:
             )
         self._before = now
         self.updates += updates
-        self._slice_rate = (stop - start) / max(time.perf_counter() - begun, 1e-9)
 
     def _snapshot(self) -> tuple[int, list[np.ndarray]]:
         """How many updates were done, and copies of the parameters and of the optimizer's state."""
@@ -280,6 +281,35 @@ class Trainer:
             yield
         finally:
             signal.signal(signal.SIGINT, previous)
+
+
+class Pace:
+    """Chooses how many threads a slice gets, and how many samples, by what earlier slices of this fit took.
+
+    Whether a second thread pays depends on more than the work: on other programs, on how far apart the CPUs' caches
+    are, on the threading layer. The bits do not depend on it. So the alternative is tried now and then, for a moment,
+    and the faster one taken.
+    """
+
+    def __init__(self, options: list[int], guess: float) -> None:
+        self._rates = dict.fromkeys(options, 0.0)  # samples a second, 0 before any was measured
+        self._guess, self._slices = guess, 0
+
+    def choose(self, batch_size: int) -> tuple[int, int]:
+        """(Threads, samples) of the next slice: whole batches for about SLICE_SECONDS, or for a trial."""
+        best = max(self._rates, key=lambda threads: self._rates[threads])
+        untried = [threads for threads, rate in self._rates.items() if rate == 0]
+        others = untried or [threads for threads in self._rates if threads != best]
+        self._slices += 1
+        trial = bool(others) and (bool(untried) or self._slices % TRIAL_EVERY == 0)
+        rate = self._rates[best] or self._guess
+        if trial:
+            return others[0], max(TRIAL_BATCHES, int(rate * TRIAL_SECONDS / batch_size)) * batch_size
+        return best, max(1, int(rate * SLICE_SECONDS / batch_size)) * batch_size
+
+    def record(self, threads: int, samples: int, seconds: float) -> None:
+        """Note what a slice took."""
+        self._rates[threads] = samples / max(seconds, 1e-9)
 
 
 def _pair(validation: Any) -> tuple[ArrayLike, ArrayLike]:

@@ -30,7 +30,7 @@ CHUNK_ROWS = 24
 # first-level cache through their update.
 TILE_ROWS = 64
 # Below this share of non-zero inputs it pays to skip zeros (docs/performance.md).
-SKIP_DENSITY = 0.5
+SKIP_DENSITY, SKIP_MIN_INPUTS = 0.5, 64
 # What one thread does, measured roughly: multiply-adds a second, and seconds a sample beside them. It decides when
 # more threads pay for their launches.
 RATE, SAMPLE_SECONDS = 1.5e11, 5e-8
@@ -166,7 +166,7 @@ class Workspace:
         self["block"], self["chunk_rows"] = rows, CHUNK_ROWS
         words = -(-shape.n_in // 64)
         self._keep("input_masks", np.zeros(rows // 8 * words, np.int64))
-        self._keep("group_bytes", np.zeros(rows * words + 8, np.uint8))
+        self._keep("group_bytes", np.zeros(rows // 8 * words, np.int64))
 
     # ------------------------------------------------------------ what to work on
     def point_at(self, x: np.ndarray, y: np.ndarray | None, order: np.ndarray | None = None) -> None:
@@ -256,5 +256,7 @@ class Workspace:
 
 def mostly_zero(x: np.ndarray) -> bool:
     """Whether so many inputs are zero that it pays to skip them, from a look at some samples."""
+    if x.shape[1] < SKIP_MIN_INPUTS:
+        return False
     some = x[:: max(1, len(x) // 256)][:256]
-    return bool(x.shape[1] >= 64 and np.count_nonzero(some) < SKIP_DENSITY * some.size)
+    return bool(np.count_nonzero(some) < SKIP_DENSITY * some.size)

@@ -14,11 +14,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
-from peers import measure, report  # noqa: E402
-from peers.cells import Cell, grid, select  # noqa: E402
-from peers.numpy_peer import NumpyPeer  # noqa: E402
-from peers.work import difference, make_work, matrix_exponential  # noqa: E402
-from peers.worker import check  # noqa: E402
+from peers import measure, report
+from peers.cells import Cell, grid, select
+from peers.numpy_peer import NumpyPeer
+from peers.work import difference, make_work, matrix_exponential
+from peers.worker import check
 
 TINY = Cell("tiny", (6, 5, 3), 24, 4, check_repeats=3, learning_rate=0.3)
 RECORD = {

@@ -33,8 +33,9 @@ from .simd import (
 )
 
 SCALE = 1.0 / 255.0
-# Rows come in random order, which no hardware prefetcher can guess: ask for the one this many samples ahead.
-AHEAD = 8
+# Rows come in random order, which no hardware prefetcher can guess: ask for the one that this thread will take in the
+# next batch, at the same place; where a batch is tiny, or too large for the cache, for the one 8 samples ahead.
+AHEAD, MOST_AHEAD = 8, 256
 
 
 @njit
@@ -72,8 +73,9 @@ def convert(one, kind, source, target, count):
 def gather_inputs(one, run, layer, r):
     """Copy sample r's inputs into its row of activations, as numbers of the network's dtype."""
     row_bytes = run.n_in * (1 << (run.x_kind + 1) if run.x_kind else 1)
-    if run.order and r + AHEAD < run.rows:
-        ahead = run.x + sample_at(run, r + AHEAD) * row_bytes
+    ahead = run.batch if AHEAD <= run.batch <= MOST_AHEAD else AHEAD
+    if run.order and run.first + r + ahead < run.stop:
+        ahead = run.x + sample_at(run, r + ahead) * row_bytes
         for line in range(0, row_bytes, 64):
             prefetch(ahead + line)
     source = run.x + sample_at(run, r) * row_bytes
@@ -87,11 +89,13 @@ def gather_inputs(one, run, layer, r):
 def mark_sample(one, run, source, row, r):
     """Note which inputs of sample r are not zero: from its bytes where it has some, else from its row of activations.
 
-    ``input_masks``: for each group of 8 samples, 64-bit words over the inputs. ``group_bytes``: for each 64 inputs, a
-    byte a sample, with a bit for each 8 inputs; phase 2 turns those into masks over the samples.
+    For each group of 8 samples, ``input_masks`` has 64-bit words over the inputs, and ``group_bytes`` for each such
+    word a byte a sample, with a bit for each 8 inputs; phase 2 turns those into masks over the samples. What a group
+    writes lies together: two threads that write into one cache line take turns to own it; that cost half of phase 1.
     """
     words = (run.n_in + 63) // 64
-    shared = run.input_masks + 8 * words * (r // MASKED_ROWS)
+    group = 8 * words * (r // MASKED_ROWS)
+    shared, group_bytes = run.input_masks + group, run.group_bytes + group + r % MASKED_ROWS
     for w in range(words):
         if 64 * (w + 1) > run.n_in:
             bits = nonzero_bits(one, row + size_of(one) * 64 * w) & ((1 << (run.n_in - 64 * w)) - 1)
@@ -101,7 +105,7 @@ def mark_sample(one, run, source, row, r):
             bits = nonzero_bits(one, row + size_of(one) * 64 * w)
         earlier = load_int(shared + 8 * w) if r % MASKED_ROWS else 0
         store_int(earlier | bits, shared + 8 * w)
-        store_byte(bytes_marked(bits), run.group_bytes + run.block * w + r)
+        store_byte(bytes_marked(bits), group_bytes + 8 * w)
 
 
 @njit
@@ -126,10 +130,11 @@ def transpose_bits(x):
 @njit
 def mark_samples(run, w, masks, words):
     """Masks over the block's samples for each of the 8 groups of inputs 64 w to 64 w + 63: ``words`` words a group."""
+    row = 8 * ((run.n_in + 63) // 64)
     for word in range(8 * words):
         store_int(0, masks + 8 * word)
     for s in range(0, run.rows, 8):
-        marks = load_int(run.group_bytes + run.block * w + s)
+        marks = load_int(run.group_bytes + row * (s // MASKED_ROWS) + 8 * w)
         if s + 8 > run.rows:
             marks &= (1 << (8 * (run.rows - s))) - 1
         marks = transpose_bits(marks)

@@ -47,7 +47,7 @@ RUN = _record(
     # where x is not zero: whether to skip what is, and the masks of the block (gather.py)
     "skip_zeros input_masks group_bytes sample_masks "
     # sizes of a batch, a block and a chunk; the block at work, what to compute of it, and whether to update
-    "batch block chunk_rows average first rows chunks what keep_gradient update "
+    "stop batch block chunk_rows average first rows chunks what keep_gradient update "
     # costs and hits a chunk, and in all; where the last layer's activations go (0: nowhere)
     "costs correct total_correct out "
     "cost optimizer nesterov updates learning_rates",

@@ -246,6 +246,7 @@ def _run(runs, start, stop, threads):
     # Plain numbers for the prange bodies: numba cannot hand them a record.
     at, layers, tile_table, samples_work, tiles_work = run.self, run.layers, run.tiles, run.samples_work, run.tiles_work
     k = 0
+    run.stop = stop
     for task in range(run.n_layers):
         call(run.pack_work, at, layers, tile_table, task)
     for batch_start in range(start, stop, run.batch):
