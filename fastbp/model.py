@@ -6,6 +6,7 @@ arguments are checked; the work is done by a ``Workspace`` and the kernels behin
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -372,7 +373,7 @@ class Network:
         array = np.asarray(x)
         if not isinstance(x, np.ndarray) and array.dtype.kind in "iu":
             array = array.astype(np.float64)  # a list of whole numbers
-        if array.dtype not in (np.uint8, np.float32, np.float64):
+        if array.dtype.char not in "Bfd":
             raise TypeError(f"x: got dtype {array.dtype}, expected uint8, float32 or float64")
         given, single = array.shape, array.ndim == 1
         if single:
@@ -385,6 +386,8 @@ class Network:
             raise ValueError(f"x: got shape {given}, expected at least one sample")
         if array.dtype == np.uint8:
             return np.ascontiguousarray(array), single
+        if array.dtype == self.dtype:
+            return _converted("x", array, self.dtype), single
         # float64 that float32 cannot hold must not become infinity inside a kernel: convert it here, where it shows.
         return _converted("x", array, np.dtype(min(array.dtype, self.dtype))), single
 
@@ -417,6 +420,7 @@ class Network:
         return np.ascontiguousarray(array, np.int64)
 
     # ------------------------------------------------------------ the work
+    @cached_property
     def _shape(self) -> Shape:
         return Shape(self.n_in, self.layers, self.cost_name, self.dtype)
 
@@ -440,7 +444,7 @@ class Network:
         try:
             workspace.point_at(inputs, targets)
             workspace.prepare(what, n, self._theta, grad)
-            threads = workspace.threads_worth(n_threads or _threads.available(), n)
+            threads = workspace.threads_for_one_call(n_threads or _threads.available(), n)
             if each is None or out is None:
                 workspace.output(out)
                 workspace.launch(0, n, threads)
@@ -459,7 +463,7 @@ class Network:
                 break
             if spare.fits(n):
                 return spare
-        return Workspace(self._shape(), n)
+        return Workspace(self._shape, n)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"config": self.config(), "parameters": self.get_parameters()}
@@ -471,8 +475,10 @@ class Network:
 
 def _converted(argument: str, array: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """A C-contiguous array of ``dtype``, native and finite; the array itself where it is that already."""
-    with np.errstate(over="ignore"):
-        converted = np.ascontiguousarray(array, dtype)
+    converted = array
+    if array.dtype != dtype or not (array.flags.c_contiguous and array.dtype.isnative):
+        with np.errstate(over="ignore"):
+            converted = np.ascontiguousarray(array, dtype)
     if not _finite(converted):
         reason = "NaN or infinity" if not np.isfinite(array).all() else f"a number too large for {dtype}"
         raise ValueError(f"{argument}: got {reason}, expected finite numbers")
@@ -480,9 +486,10 @@ def _converted(argument: str, array: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
 
 def _finite(array: np.ndarray) -> bool:
-    """Whether all numbers are finite. The sum tells in one pass, unless it overflowed itself."""
+    """Whether all numbers are finite. The sum of squares tells in one quick pass, unless it overflowed itself."""
+    flat = array.reshape(-1)
     with np.errstate(over="ignore", invalid="ignore"):
-        return bool(np.isfinite(np.add.reduce(array, axis=None))) or bool(np.isfinite(array).all())
+        return math.isfinite(flat.dot(flat)) or bool(np.isfinite(array).all())
 
 
 def _resolved(layers: Sequence[Dense]) -> tuple[Dense, ...]:

@@ -187,7 +187,7 @@ class Trainer:
 
     # ------------------------------------------------------------ the parts of a fit
     def _workspace(self, inputs: np.ndarray) -> Workspace:
-        workspace = Workspace(self.network._shape(), min(self.batch_size, len(inputs)))
+        workspace = Workspace(self.network._shape, min(self.batch_size, len(inputs)))
         workspace.use_optimizer(self.optimizer.hyperparameters(), self._states)
         options = {workspace.threads_worth(self.n_threads, self.batch_size), 1}
         for threads in options:  # a launch of nothing: what compiles or starts here would be taken for slowness later
@@ -200,7 +200,8 @@ class Trainer:
     def _epoch(self, workspace: Workspace, inputs: np.ndarray, targets: np.ndarray, bar: Progress) -> None:
         """One pass over all samples, a slice after the other."""
         n, begun, done = len(inputs), time.perf_counter(), 0
-        order = self._rng.permutation(n) if self.shuffle else None
+        # The order within a batch does not matter, so one batch of everything needs none.
+        order = self._rng.permutation(n) if self.shuffle and self.batch_size < n else None
         workspace.point_at(inputs, targets, order)
         workspace.prepare(DELTA, self.batch_size, self.network._theta)
         while done < n and not self._stop:

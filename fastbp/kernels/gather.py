@@ -12,7 +12,7 @@ The masks cost about as much as copying the sample, and the result has the same 
 from __future__ import annotations
 
 from .._jit import float32, float64, njit
-from .layout import FLOAT32, UINT8
+from .layout import FLOAT32, FLOAT64, UINT8
 from .matmul import MASKED_ROWS
 from .simd import (
     lanes_of,
@@ -154,6 +154,5 @@ def gather_targets(one, run, layer, r):
             store(zero, row + size * j)
         store_scalar(one, row + size * label)
     else:
-        for j in range(layer.n_out):
-            store_scalar(load_scalar(one, run.y + size * (s * layer.n_out + j)), row + size * j)
+        convert(one, FLOAT32 if size == 4 else FLOAT64, run.y + size * s * layer.n_out, row, layer.n_out)
     return label

@@ -38,7 +38,7 @@ TILE = _record("layer j0 i0 i1 bias masks")
 # All that a launch needs to know: sizes, addresses of arrays, and the optimizer's numbers.
 RUN = _record(
     # the tables and the compiled tasks
-    "self n_layers layers n_tiles tiles pack_work samples_work tiles_work unpack_work "
+    "n_layers layers n_tiles tiles pack_work samples_work tiles_work unpack_work "
     # parameters, gradient and the optimizer's state, all packed; rows of a block's samples; constants to read
     "flat_theta flat_grad flat_state1 flat_state2 theta wt grad state1 state2 "
     "acts deltas targets column_costs zeros ones "
@@ -47,7 +47,7 @@ RUN = _record(
     # where x is not zero: whether to skip what is, and the masks of the block (gather.py)
     "skip_zeros input_masks group_bytes sample_masks "
     # sizes of a batch, a block and a chunk; the block at work, what to compute of it, and whether to update
-    "stop batch block chunk_rows average first rows chunks what keep_gradient update "
+    "stop batch block chunk_rows average first rows chunks what count_hits keep_gradient update "
     # costs and hits a chunk, and in all; where the last layer's activations go (0: nowhere)
     "costs correct total_correct out "
     "cost optimizer nesterov updates learning_rates",

@@ -64,6 +64,13 @@ def call(tc: Any, work: Any, run: Any, layers: Any, tiles: Any, task: Any) -> An
     return types.void(*[types.int64] * 5), codegen
 
 
+@intrinsic
+def run_pointer(tc: Any, at: Any) -> Any:
+    """The RUN record at an address. Drivers get a plain int: numba takes 10 us to look at a record array's type."""
+    pointer = types.CPointer(from_dtype(RUN))
+    return pointer(types.int64), lambda ctx, b, sig, args: b.inttoptr(args[0], ctx.get_value_type(pointer))
+
+
 # ---------------------------------------------------------------- phase 1
 @njit
 def largest(one, row, n):
@@ -113,7 +120,8 @@ def judge(one, run, layer, chunk, r0, r1):
         targets = run.targets + size * r * layer.width
         addresses = (z, a, run.deltas + size * (layer.d + row), targets)
         cost_and_delta(one, run.cost, layer.activation, addresses, scale_row, column_costs, layer.n_out, layer.width)
-        correct += is_hit(one, a, targets, label, layer.n_out)
+        if run.count_hits:
+            correct += is_hit(one, a, targets, label, layer.n_out)
     for j in range(layer.n_out):
         total += load_scalar(one, column_costs + size * j)
     store_scalar(total, run.costs + 8 * chunk)
@@ -233,18 +241,18 @@ def collect(run):
     return math.isfinite(run.total_cost)
 
 
-def _run(runs, start, stop, threads):
+def _run(at, start, stop, threads):
     """Work through the samples at places ``start`` to ``stop`` of the order, a batch after the other.
 
-    ``runs`` holds the one RUN record, which says what to compute: activations only, costs, the gradient, or (where
-    there are learning rates) one update a batch. A batch larger than the work space goes through it in blocks; the
-    gradient is kept between them and the last one updates. The flat parameters are packed first, and results go
+    ``at`` is the address of the RUN record, which says what to compute: activations only, costs, the gradient, or
+    (where there are learning rates) one update a batch. A batch larger than the work space goes through it in blocks;
+    the gradient is kept between them and the last one updates. The flat parameters are packed first, and results go
     back into flat arrays only if the cost was finite to the end: what diverges leaves no trace. Returns the first
     place not done: ``stop``, or where the cost stopped being finite.
     """
-    run = runs[0]
+    run = carray(run_pointer(at), 1)[0]
     # Plain numbers for the prange bodies: numba cannot hand them a record.
-    at, layers, tile_table, samples_work, tiles_work = run.self, run.layers, run.tiles, run.samples_work, run.tiles_work
+    layers, tile_table, samples_work, tiles_work = run.layers, run.tiles, run.samples_work, run.tiles_work
     k = 0
     run.stop = stop
     for task in range(run.n_layers):
@@ -276,9 +284,10 @@ def _run(runs, start, stop, threads):
     return stop
 
 
-def _for_each(runs, work, tasks, threads):
+def _for_each(at, work, tasks, threads):
     """Call the task function at address ``work`` for tasks 0, 1, ..."""
-    at, layers, tile_table = runs[0].self, runs[0].layers, runs[0].tiles
+    run = carray(run_pointer(at), 1)[0]
+    layers, tile_table = run.layers, run.tiles
     for t in prange(threads):
         for task in range(t, tasks, threads):
             call(work, at, layers, tile_table, task)
