@@ -31,10 +31,11 @@ LAUNCH_SECONDS = {"omp": 1e-6, "tbb": 5e-6, "workqueue": 85e-6}
 # Layers that several Python threads may enter at once.
 THREAD_SAFE = ("omp", "tbb")
 
-# libgomp's threads spin some milliseconds for one that is late, by default. Where other work shares the CPUs, the late
-# one waits for the very CPU on which they spin: an epoch of 20 ms took 4,600. A few microseconds of spinning suffice
-# for phases of 10; then they sleep. Read by libgomp when numba loads it, and left alone where the user has a say.
-SPIN_COUNT = "1000"
+# By default libgomp's threads spin some milliseconds for one that is late. Where other work shares the CPUs, the late one
+# waits for the very CPU on which they spin: an epoch of 18 ms took 4,600. Spinning too little is no better: the system
+# then wakes a sleeping thread on the waker's own CPU. So spin longer than a phase lasts, and no longer. libgomp reads
+# this when numba loads it; where the user has a say it is left alone.
+SPIN_COUNT = "20000"
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
 

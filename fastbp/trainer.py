@@ -10,6 +10,7 @@ import json
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -29,7 +30,7 @@ from .progress import Progress
 from .workspace import RATE, Workspace
 
 SLICE_SECONDS = 0.2
-TRIAL_SECONDS, TRIAL_BATCHES, TRIAL_EVERY = 0.003, 8, 10
+TRIALS, TRIAL_SECONDS, TRIAL_BATCHES, TRIAL_EVERY = 3, 0.004, 8, 4
 
 Callback = Callable[["Trainer", int, "History"], Any]
 
@@ -293,24 +294,28 @@ class Pace:
     """
 
     def __init__(self, options: list[int], guess: float) -> None:
-        self._rates = dict.fromkeys(options, 0.0)  # samples a second, 0 before any was measured
+        # Samples a second of the last slices: the best of them counts, since anything can only slow one down.
+        self._measured = {threads: deque([0.0] * TRIALS, TRIALS) for threads in options}
         self._guess, self._slices = guess, 0
 
     def choose(self, batch_size: int) -> tuple[int, int]:
         """(Threads, samples) of the next slice: whole batches for about SLICE_SECONDS, or for a trial."""
-        best = max(self._rates, key=lambda threads: self._rates[threads])
-        untried = [threads for threads, rate in self._rates.items() if rate == 0]
-        others = untried or [threads for threads in self._rates if threads != best]
+        rates = {threads: max(measured) for threads, measured in self._measured.items()}
+        best = max(rates, key=lambda threads: rates[threads])
+        # At first each has its turns, the one with most turns left first; later the others have one now and then.
+        untried = [threads for threads, measured in self._measured.items() if 0.0 in measured and len(rates) > 1]
+        untried.sort(key=lambda threads: -self._measured[threads].count(0.0))
+        others = untried or [threads for threads in rates if threads != best]
         self._slices += 1
         trial = bool(others) and (bool(untried) or self._slices % TRIAL_EVERY == 0)
-        rate = self._rates[best] or self._guess
+        rate = rates[best] or self._guess
         if trial:
             return others[0], max(TRIAL_BATCHES, int(rate * TRIAL_SECONDS / batch_size)) * batch_size
         return best, max(1, int(rate * SLICE_SECONDS / batch_size)) * batch_size
 
     def record(self, threads: int, samples: int, seconds: float) -> None:
         """Note what a slice took."""
-        self._rates[threads] = samples / max(seconds, 1e-9)
+        self._measured[threads].append(samples / max(seconds, 1e-9))
 
 
 def _pair(validation: Any) -> tuple[ArrayLike, ArrayLike]:

@@ -12,7 +12,8 @@ TRAIN = """
 import numpy as np
 from fastbp import Dense, Network, SGD, Trainer
 rng = np.random.default_rng(0)
-x = rng.integers(0, 256, (60000, 784), dtype=np.uint8) * (rng.random((60000, 784)) < 0.19).astype(np.uint8)
+x = rng.integers(0, 256, (60000, 784), dtype=np.uint8)
+x[x > 48] = 0  # 19 % are left, as in MNIST
 y = rng.integers(0, 10, 60000)
 net = Network(784, [Dense(16, "sigmoid"), Dense(16, "sigmoid"), Dense(10, "sigmoid")], cost="sum_of_squares")
 Trainer(net, SGD(0.5)).fit(x, y, epochs=1)
@@ -20,8 +21,8 @@ import resource
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 """
 # The same with data that cost nothing to make: what remains is the start, and one epoch.
-START = TRAIN.replace("rng.integers(0, 256, (60000, 784), dtype=np.uint8)", "np.zeros((60000, 784), np.uint8)").replace(
-    " * (rng.random((60000, 784)) < 0.19).astype(np.uint8)", ""
+START = TRAIN.replace(
+    "rng.integers(0, 256, (60000, 784), dtype=np.uint8)\nx[x > 48] = 0", "np.zeros((60000, 784), np.uint8)"
 )
 
 

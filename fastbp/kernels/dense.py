@@ -14,7 +14,7 @@ from __future__ import annotations
 from .._jit import njit
 from .gather import mark_samples
 from .layout import PAD, PANEL
-from .matmul import MASKED_ROWS, masked_matmul, matmul
+from .matmul import MASKED_ROWS, ROWS, masked_matmul, matmul, whole_rows
 from .simd import lanes_of, load_scalar, size_of, store_scalar, transpose_block
 
 # Samples that a gradient tile sums at once: their part of a_in and delta stays in the first-level cache.
@@ -29,7 +29,10 @@ def panel_width(width, j):
 
 @njit
 def dense_forward(one, run, layer, r0, r1):
-    """z[r] = a_in[r] W + b for rows r0 to r1; the first layer skips zero inputs where asked to."""
+    """z[r] = a_in[r] W + b for rows r0 to r1; the first layer skips zero inputs where asked to.
+
+    A block's buffers hold whole groups of 8 rows, and chunks begin at them: rows beyond r1 are nobody's.
+    """
     size, n_in = size_of(one), layer.n_in
     words = (n_in + 63) // 64
     for j in range(0, layer.width, PANEL):
@@ -40,15 +43,15 @@ def dense_forward(one, run, layer, r0, r1):
         a = (run.acts + size * (layer.a_in + r0 * layer.ld_in), size * layer.ld_in, size)
         if run.skip_zeros and layer.wt < 0:
             masks = (run.input_masks + 8 * words * (r0 // MASKED_ROWS), 8 * words, words)
-            masked_matmul(one, a, (w, size * width), bias, z, r1 - r0, width, masks)
+            masked_matmul(one, a, (w, size * width), bias, z, whole_rows(r1 - r0, ROWS), width, masks)
         else:
-            matmul(one, a, (w, size * width), bias, z, r1 - r0, width, n_in)
+            matmul(one, a, (w, size * width), bias, z, whole_rows(r1 - r0, 4), width, n_in)
 
 
 @njit
 def dense_delta(one, run, layer, before, r0, r1):
     """dC/da of the layer before: delta[r] W^T for rows r0 to r1, into that layer's d."""
-    size, rows, n_out = size_of(one), r1 - r0, layer.n_out
+    size, rows, n_out = size_of(one), whole_rows(r1 - r0, 4), layer.n_out
     a = (run.deltas + size * (layer.d + r0 * layer.ld), size * layer.ld, size)
     for i in range(0, before.width, PANEL):
         width = panel_width(before.width, i)

@@ -24,6 +24,9 @@ from .simd import I64, Vector, emit_fma, emit_load, emit_load_splat, emit_store
 
 # 8 x 2 accumulators, 2 vectors of B and a broadcast fit 32 registers; with 16 registers 8 x 2 would spill.
 ROWS = 8 if VECTOR_REGISTERS >= 32 else 4
+# Blocks for the rows that remain. Each height more costs 0.3 s of compilation; so callers whose buffers have room for
+# whole blocks round up instead (``whole_rows``).
+HEIGHTS = (8, 4, 1) if ROWS == 8 else (4, 1)
 # Rows that share a mask in masked_matmul, whatever ROWS is.
 MASKED_ROWS = 8
 
@@ -97,10 +100,10 @@ def _emit_block(b: Any, vec: Vector, rows: int, vectors: int, a: Any, bm: Any, i
             emit_store(b, vec, b.load(accumulators[r][v]), b.add(c0, b.add(b.mul(c_row, I64(r)), I64(size * v))))
 
 
-def _emit_blocks(b: Any, vec: Vector, operands: Any, shape: Any, steps: Any) -> None:
+def _emit_blocks(b: Any, vec: Vector, operands: Any, shape: Any, heights: tuple[int, ...], steps: Any) -> None:
     """The loops over columns and rows around the block, widest and tallest blocks first.
 
-    ``steps(row)`` makes the loop over k of the blocks that begin at ``row``.
+    ``heights``: of the blocks, in rows. ``steps(row)`` makes the loop over k of the blocks that begin at ``row``.
     """
     (am, bm, im, cm), (n_rows, n_columns) = operands, shape
     column, row = cgutils.alloca_once_value(b, I64(0)), cgutils.alloca_once(b, I64)
@@ -108,7 +111,7 @@ def _emit_blocks(b: Any, vec: Vector, operands: Any, shape: Any, steps: Any) -> 
         with while_room(b, column, vectors * vec.lanes, n_columns) as j:
             right = b.mul(j, I64(vec.dtype.bitwidth // 8))
             b.store(I64(0), row)
-            for height in (8, 4, 2, 1) if ROWS == 8 else (4, 2, 1):
+            for height in heights:
                 with while_room(b, row, height, n_rows) as r:
                     block = (
                         (b.add(am[0], b.mul(am[1], r)), am[1], am[2]),
@@ -123,7 +126,7 @@ def _emit_blocks(b: Any, vec: Vector, operands: Any, shape: Any, steps: Any) -> 
 def _matmul(tc: Any, one: Any, a: Any, b: Any, init: Any, c: Any, rows: Any, width: Any, k: Any) -> Any:
     def codegen(ctx: Any, bld: Any, sig: Any, args: Any) -> Any:
         operands = [cgutils.unpack_tuple(bld, t) for t in args[1:5]]
-        _emit_blocks(bld, Vector(one), operands, args[5:7], lambda row: _every_step(bld, args[7]))
+        _emit_blocks(bld, Vector(one), operands, args[5:7], HEIGHTS, lambda row: _every_step(bld, args[7]))
         return ctx.get_dummy_value()
 
     return types.void(one, a, b, init, c, rows, width, k), codegen
@@ -139,7 +142,7 @@ def _masked_matmul(tc: Any, one: Any, a: Any, b: Any, init: Any, c: Any, rows: A
             mask_row = bld.mul(bld.lshr(row, I64(MASKED_ROWS.bit_length() - 1)), group)
             return _marked_steps(bld, (bld.add(address, mask_row), words))
 
-        _emit_blocks(bld, Vector(one), operands, args[5:7], steps)
+        _emit_blocks(bld, Vector(one), operands, args[5:7], (ROWS, 1), steps)
         return ctx.get_dummy_value()
 
     return types.void(one, a, b, init, c, rows, width, masks), codegen
@@ -164,3 +167,9 @@ def masked_matmul(one, a, b, init, c, rows, width, masks):
     one of its rows is not zero. What is skipped would have added 0 times a number: the bits are those of ``matmul``.
     """
     _masked_matmul(one, a, b, init, c, rows, width, masks)
+
+
+@njit
+def whole_rows(rows, height):
+    """``rows`` rounded up to whole blocks: a few rows too many are cheaper than some one by one. A single one stays."""
+    return rows if rows == 1 else (rows + height - 1) // height * height
