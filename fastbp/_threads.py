@@ -31,7 +31,7 @@ LAUNCH_SECONDS = {"omp": 1e-6, "tbb": 5e-6, "workqueue": 85e-6}
 # Layers that several Python threads may enter at once.
 THREAD_SAFE = ("omp", "tbb")
 
-# By default libgomp's threads spin some milliseconds for one that is late. Where other work shares the CPUs, the late one
+# By default libgomp lets threads spin some milliseconds for one that is late. Where others share the CPUs, the late one
 # waits for the very CPU on which they spin: an epoch of 18 ms took 4,600. Spinning too little is no better: the system
 # then wakes a sleeping thread on the waker's own CPU. So spin longer than a phase lasts, and no longer. libgomp reads
 # this when numba loads it; where the user has a say it is left alone.

@@ -1,11 +1,15 @@
 """Vectors: how exact their functions are, and that comparing, converting and transposing agree with NumPy.
 
-Maximum error found, in units of the result's last place, where the result is a normal number; with FMA and without.
-Every 8th float32 from 2^-27 to 2^7 in magnitude and every 4099th of all; 7 million float64.
+The largest errors found, in units of the result's last place where it is a normal number, on a CPU with FMA and
+without, over every 8th float32 of magnitude 2^-27 to 2^7, every 4099th of all, and about 7 million float64:
 
-                      float32            float64
-                    FMA  without       FMA  without
-    exp            TBD
+                 float32          float64
+               FMA  without     FMA  without
+    exp        0.98  0.95       0.97  0.95
+    expm1      0.88  0.85       1.15  1.08      x <= 0
+    tanh       below 2          below 2
+    log1p      1.97  1.97       1.96  1.96      0 <= x <= 1
+    sigmoid    2.35  2.43       2.40  2.40      near x = -16.6 and -36.7
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ Floats = NDArray[np.floating]
 DTYPES = [np.float32, np.float64]
 FUNCTIONS = ["exp", "expm1", "tanh", "log1p", "sigmoid"]
 DOMAIN = {"expm1": (-np.inf, 0.0), "log1p": (0.0, 1.0)}
-LIMIT = {"exp": 1.25, "expm1": 1.5, "tanh": 2.6, "log1p": 2.0, "sigmoid": 2.5}
+LIMIT = {"exp": 1.25, "expm1": 1.5, "tanh": 2.0, "log1p": 2.0, "sigmoid": 2.5}
 
 
 @serial
@@ -35,7 +39,7 @@ def evaluate(code, one, source, target, count):
         elif code == 1:
             x = simd.expm1(x)
         elif code == 2:
-            x = activations.tanh(x)
+            x = simd.tanh(x)
         elif code == 3:
             x = simd.log1p(x)
         else:

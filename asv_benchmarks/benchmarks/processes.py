@@ -40,7 +40,7 @@ class Process:
     timeout = 600
 
     def setup_cache(self) -> str:
-        cache = tempfile.mkdtemp(prefix="fastbp-asv-")
+        cache = os.path.abspath("numba")  # asv runs this in a folder that it removes after the last benchmark
         run(START, cache)
         return cache
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from .._jit import njit
 from .simd import (
     absolute,
-    copysign,
     exp,
     expm1,
     fma,
@@ -21,6 +20,7 @@ from .simd import (
     size_of,
     store,
     store_scalar,
+    tanh,
     where_negative,
 )
 
@@ -46,13 +46,6 @@ GELU_SLOPE, GELU_CUBIC = 0.7978845608028654, 0.044715  # sqrt(2 / pi), and Hendr
 def sigmoid(z):
     """1 / (1 + e^-z)"""
     return 1.0 / (1.0 + exp(-z))
-
-
-@njit
-def tanh(z):
-    """tanh |z| = -u / (u + 2) with u = e^(-2|z|) - 1: no cancellation for small z, no overflow for large."""
-    u = expm1(-2.0 * absolute(z))
-    return copysign(u / (u + 2.0), z)
 
 
 @njit
