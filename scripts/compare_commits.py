@@ -3,13 +3,12 @@
     pip install -e .
     python scripts/compare_commits.py                               # the working tree against HEAD~1, a minute
     python scripts/compare_commits.py --base HEAD                   # against the last commit: what is not committed
-    python scripts/compare_commits.py --base v0.1 --head HEAD --factor 1.05 --cells adam '784-100-10/*'
+    python scripts/compare_commits.py --base HEAD~3 --head HEAD --factor 1.05 --cells adam '784-100-10/*'
 
 The base is checked out into a temporary folder, which is removed whatever happens. Each side runs in a process of its
-own with a kernel cache of its own, on the same synthetic digits (``asv_benchmarks/benchmarks/workloads.py``). The two
-take turns; what counts is the median over the rounds of head's time by base's time just before it. A cell that then
-looks slower than the factor gets twice as many rounds again, and counts with all of them. Both sides do the work that
-this script's own tree describes; what the base cannot do yet is named and left out.
+own with a kernel cache of its own, on the synthetic digits of this script's own tree. The two take turns; what counts
+is the median over the rounds of head's time by base's time just before it. A cell that then looks slower than the
+factor gets twice as many rounds again, and counts with all. What the base cannot do yet is named and left out.
 
 Exit status: 0 where nothing is slower than the factor, 1 where something is, where the head cannot do what the base
 can, or where nothing could be compared, 2 for a usage error.
@@ -47,10 +46,10 @@ def epoch(batch_size: int, *hidden: int, adam: bool = False) -> Work:
     """One epoch of 6,000 synthetic digits."""
     from benchmarks.workloads import digits_like, network, trainer
 
-    import fastbp
+    from fastbp import Adam
 
     x, y = digits_like(6000)
-    ours = trainer(network((784, *hidden, 10)), batch_size, optimizer=fastbp.Adam() if adam else None)
+    ours = trainer(network((784, *hidden, 10)), batch_size, optimizer=Adam() if adam else None)
     return lambda: ours.fit(x, y, epochs=1)
 
 
@@ -58,8 +57,7 @@ def gradient() -> Work:
     """One gradient of 24-8-2 on 200 samples."""
     from benchmarks.calls import SmallGradient
 
-    benchmark = SmallGradient()
-    benchmark.setup()
+    (benchmark := SmallGradient()).setup()
     return benchmark.time_gradient  # type: ignore[no-any-return, unused-ignore]
 
 
@@ -110,7 +108,6 @@ def serve(tree: str, threads: int) -> None:
         request = json.loads(line)
         try:
             if "cell" in request:
-                work = list  # frees the last cell's data before the next is made
                 work = load(tree, request["cell"])
                 timed(work, 2)  # compiles, and warms
             reply: dict[str, Any] = {"seconds": timed(work, request.get("repeats", 1))}
@@ -211,8 +208,7 @@ def verdict(results: list[Result], factor: float) -> tuple[str, int]:
     broken = [result.cell for result in results if result.failed == "head"]
     parts = [f"slower by more than {factor:.2f}: {', '.join(slow)}"] if slow else []
     parts += [f"head cannot do what base can: {', '.join(broken)}"] if broken else []
-    if all(result.failed == "base" for result in results):
-        parts.append("nothing could be compared")
+    parts += ["nothing could be compared"] * all(result.failed == "base" for result in results)
     return "; ".join(parts) or f"no cell is slower by more than {factor:.2f}", int(bool(parts))
 
 
@@ -221,10 +217,8 @@ def git(*arguments: str) -> str:
     try:
         command = ["git", "-C", str(ROOT), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except FileNotFoundError as error:
-        raise ValueError("the command git is needed") from error
-    except subprocess.CalledProcessError as error:
-        raise ValueError(error.stderr.strip()) from error
+    except (OSError, subprocess.CalledProcessError) as error:  # no command git, or it complains
+        raise ValueError(str(getattr(error, "stderr", error)).strip()) from error
 
 
 @contextmanager
@@ -295,7 +289,7 @@ def main(argv: list[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)
         return 130
     sentence, status = verdict(results, options.factor)
-    print(f"{table(results)}\n{sentence}")
+    print(table(results), sentence, sep="\n")
     return status
 
 

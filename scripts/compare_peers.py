@@ -85,7 +85,11 @@ def compare(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         say(", ".join(f"{name} {found}" for name, found in results["peers"].items()))
         for k, cell in enumerate(options.cells, 1):
             start = time.perf_counter()
-            record = measure(cell, team, options.rounds, say)
+            try:
+                record = measure(cell, team, options.rounds, say)
+            except KeyboardInterrupt:
+                say(f"stopped in cell {k} of {len(options.cells)}: the report covers those before it")
+                break
             results["cells"][cell.name] = {"n": cell.n, "repeats": cell.repeats, **record}
             say(f"{k} of {len(options.cells)}: {cell.name}, {time.perf_counter() - start:.0f} s")
     return results
