@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from types import FrameType
 from typing import Any
 
@@ -27,10 +28,10 @@ from .layers import count
 from .model import Network, _finite
 from .optimizers import Adam, Optimizer
 from .progress import Progress
-from .workspace import RATE, Workspace
+from .workspace import RATE, Shape, Workspace
 
 SLICE_SECONDS = 0.2
-TRIALS, TRIAL_SECONDS, TRIAL_BATCHES, TRIAL_EVERY = 3, 0.004, 8, 4
+TRIAL_SECONDS, TRIAL_BATCHES, TRIAL_SHARE = 0.004, 8, 0.05
 
 Callback = Callable[["Trainer", int, "History"], Any]
 
@@ -190,12 +191,12 @@ class Trainer:
     def _workspace(self, inputs: np.ndarray) -> Workspace:
         workspace = Workspace(self.network._shape, min(self.batch_size, len(inputs)))
         workspace.use_optimizer(self.optimizer.hyperparameters(), self._states)
-        options = {workspace.threads_worth(self.n_threads, self.batch_size), 1}
-        for threads in options:  # a launch of nothing: what compiles or starts here would be taken for slowness later
+        most = workspace.threads_worth(self.n_threads, self.batch_size)
+        for threads in {most, 1}:  # a launch of nothing: what compiles or starts here would be taken for slowness later
             workspace.prepare(DELTA, self.batch_size, self.network._theta)
             workspace["learning_rates"] = 0
             workspace.launch(0, 0, threads)
-        self._pace = Pace(sorted(options, reverse=True), RATE / workspace.shape.multiply_adds)
+        self._pace = _pace(workspace.shape, self.batch_size, most)
         return workspace
 
     def _epoch(self, workspace: Workspace, inputs: np.ndarray, targets: np.ndarray, bar: Progress) -> None:
@@ -286,36 +287,43 @@ class Trainer:
 
 
 class Pace:
-    """Chooses how many threads a slice gets, and how many samples, by what earlier slices of this fit took.
+    """Chooses how many threads a slice gets, and how many samples, by what earlier slices took.
 
     Whether a second thread pays depends on more than the work: on other programs, on how far apart the CPUs' caches
-    are, on the threading layer. The bits do not depend on it. So the alternative is tried now and then, for a moment,
-    and the faster one taken.
+    are, on the threading layer. The bits do not depend on it. So each number is tried for a moment, the fastest one
+    taken, and the others are tried again as long as that takes no more than TRIAL_SHARE of the time.
     """
 
-    def __init__(self, options: list[int], guess: float) -> None:
+    def __init__(self, options: Sequence[int], guess: float) -> None:
         # Samples a second of the last slices: the best of them counts, since anything can only slow one down.
-        self._measured = {threads: deque([0.0] * TRIALS, TRIALS) for threads in options}
-        self._guess, self._slices = guess, 0
+        self._measured: dict[int, deque[float]] = {threads: deque(maxlen=3) for threads in options}
+        self._guess, self._seconds, self._trial_seconds = guess, 0.0, 0.0
 
     def choose(self, batch_size: int) -> tuple[int, int]:
         """(Threads, samples) of the next slice: whole batches for about SLICE_SECONDS, or for a trial."""
-        rates = {threads: max(measured) for threads, measured in self._measured.items()}
+        rates = {threads: max(measured, default=0.0) for threads, measured in self._measured.items()}
         best = max(rates, key=lambda threads: rates[threads])
-        # At first each has its turns, the one with most turns left first; later the others have one now and then.
-        untried = [threads for threads, measured in self._measured.items() if 0.0 in measured and len(rates) > 1]
-        untried.sort(key=lambda threads: -self._measured[threads].count(0.0))
-        others = untried or [threads for threads in rates if threads != best]
-        self._slices += 1
-        trial = bool(others) and (bool(untried) or self._slices % TRIAL_EVERY == 0)
+        others = [threads for threads in rates if threads != best]
+        untried = [threads for threads, rate in rates.items() if rate == 0]
         rate = rates[best] or self._guess
-        if trial:
-            return others[0], max(TRIAL_BATCHES, int(rate * TRIAL_SECONDS / batch_size)) * batch_size
+        if untried or (others and self._trial_seconds < TRIAL_SHARE * self._seconds):
+            trial = (untried or others)[0]
+            return trial, max(TRIAL_BATCHES, int(rate * TRIAL_SECONDS / batch_size)) * batch_size
         return best, max(1, int(rate * SLICE_SECONDS / batch_size)) * batch_size
 
     def record(self, threads: int, samples: int, seconds: float) -> None:
         """Note what a slice took."""
+        rates = {option: max(measured, default=0.0) for option, measured in self._measured.items()}
+        self._seconds += seconds
+        if threads != max(rates, key=lambda option: rates[option]):
+            self._trial_seconds += seconds
         self._measured[threads].append(samples / max(seconds, 1e-9))
+
+
+@lru_cache(maxsize=256)
+def _pace(shape: Shape, batch_size: int, threads: int) -> Pace:
+    """The pace of all fits alike: whoever trains many small networks pays for the trials once."""
+    return Pace([threads, 1] if threads > 1 else [1], RATE / shape.multiply_adds)
 
 
 def _pair(validation: Any) -> tuple[ArrayLike, ArrayLike]:

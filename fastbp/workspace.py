@@ -25,11 +25,13 @@ SCALARS = {np.dtype(np.float32): types.float32, np.dtype(np.float64): types.floa
 
 # A block's activations should stay in the second-level cache, and give every thread chunks enough.
 BLOCK_NUMBERS, BLOCK_ROWS = 1 << 20, 1024
-# Samples a chunk: rows enough to reuse a panel of W, chunks enough for the threads.
-CHUNK_ROWS = 24
+# Samples a chunk: rows enough to reuse a panel of W while it is in the cache, chunks enough for the threads. They
+# depend on the network and the batch alone, as costs are added up chunk by chunk.
+CHUNK_ROWS, MOST_CHUNK_ROWS = 24, 96
 # Rows of a gradient tile, 64 as the inputs that a word of the masks covers: 64 x 32 numbers are 8 KiB, and stay in the
 # first-level cache through their update.
 TILE_ROWS = 64
+WHOLE_NUMBERS = 1 << 16
 # Below this share of non-zero inputs it pays to skip zeros (docs/performance.md).
 SKIP_DENSITY, SKIP_MIN_INPUTS = 0.5, 64
 # What one thread does, measured roughly: multiply-adds a second, and seconds a sample beside them. It decides when
@@ -44,7 +46,7 @@ _X, _X_KIND, _Y, _IS_CLASS, _ORDER, _SKIP = map(
 _WHAT, _BATCH, _AVERAGE, _THETA, _GRAD, _HITS, _OUT = map(
     _FIELDS.__getitem__, ("what", "batch", "average", "flat_theta", "flat_grad", "count_hits", "out")
 )
-_TOTAL_COST, _TOTAL_CORRECT = _FIELDS["total_cost"], _FIELDS["total_correct"]
+_CHUNK, _TOTAL_COST, _TOTAL_CORRECT = (_FIELDS[name] for name in ("chunk_rows", "total_cost", "total_correct"))
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class Workspace:
         self._numbers: dict[str, np.ndarray] = {}
         self._integers = self.run.view(np.int64)
         self._layer_table()
-        self._tile_table()
+        self._tile_table(rows)
         self._allocate()
         scalar = SCALARS[shape.dtype]
         signature = minibatch.signature(scalar)
@@ -145,15 +147,17 @@ class Workspace:
         self["n_in"] = shape.n_in
         self["layers"] = table.ctypes.data
 
-    def _tile_table(self) -> None:
+    def _tile_table(self, batch: int) -> None:
         """Cut every layer's panels into tiles of about TILE_ROWS rows, the larger ones first."""
         tiles: list[tuple[int, ...]] = []
         mask_bytes = 8 * 8 * (-(-self.rows // 64))
         for index, layer in enumerate(self.layers):
             n_in, bias = int(layer["n_in"]), int(layer["bias"])
+            # A single sample's update of a small layer is too little to be cut.
+            height = n_in if batch == 1 and n_in * int(layer["width"]) <= WHOLE_NUMBERS else TILE_ROWS
             for j in range(0, int(layer["width"]), PANEL):
-                for i in range(0, n_in, TILE_ROWS):
-                    end = min(i + TILE_ROWS, n_in)
+                for i in range(0, n_in, height):
+                    end = min(i + height, n_in)
                     tiles.append((index, j, i, end, bias and end == n_in, mask_bytes * len(tiles)))
         tiles.sort(key=lambda tile: tile[2] - tile[3])
         self._keep("sample_masks", np.zeros(mask_bytes * len(tiles), np.uint8))
@@ -172,7 +176,7 @@ class Workspace:
         self._keep("correct", np.zeros(chunks, np.int64))
         self._keep("zeros", _buffer(PANEL, dtype))
         self._keep("ones", np.ones(1, dtype))
-        self["block"], self["chunk_rows"] = rows, CHUNK_ROWS
+        self["block"] = rows
         words = -(-shape.n_in // 64)
         self._keep("input_masks", np.zeros(rows // 8 * words, np.int64))
         self._keep("group_bytes", np.zeros(rows // 8 * words, np.int64))
@@ -196,8 +200,11 @@ class Workspace:
             self._keep("grad", _buffer(self.sizes["theta"], self.shape.dtype))
         fields[_WHAT], fields[_BATCH], fields[_AVERAGE] = what, batch, 1
         fields[_THETA], fields[_GRAD] = theta.ctypes.data, 0 if grad is None else grad.ctypes.data
-        fields[_HITS] = grad is None
+        fields[_HITS], fields[_CHUNK] = grad is None, self._chunk_rows(batch)
         fields[_TOTAL_COST] = fields[_TOTAL_CORRECT] = 0  # a float's 0 has the bits of an int's
+
+    def _chunk_rows(self, batch: int) -> int:
+        return max(CHUNK_ROWS, min(MOST_CHUNK_ROWS, min(batch, self.rows) // 8))
 
     def use_optimizer(self, hyperparameters: dict[str, float], states: Sequence[np.ndarray]) -> None:
         """Let launches update, with these hyper-parameters, and these flat state vectors."""
@@ -229,7 +236,8 @@ class Workspace:
         if n_threads == 1:
             return 1
         rows = min(rows, self.rows)
-        chunks = max(1, (rows + CHUNK_ROWS // 2) // CHUNK_ROWS)
+        chunk_rows = self._chunk_rows(rows)
+        chunks = max(1, (rows + chunk_rows // 2) // chunk_rows)
         phase_1 = rows * (SAMPLE_SECONDS + self.shape.multiply_adds * 2 / 3 / RATE)
         phase_2 = rows * self.shape.multiply_adds / 3 / RATE
         saved = phase_1 * (1 - 1 / min(n_threads, chunks)) + phase_2 * (1 - 1 / n_threads)

@@ -13,6 +13,7 @@ them, serial or with ``prange``, know only addresses: they are compiled once for
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
 from .._jit import carray, from_dtype, intrinsic, ir, njit, parallel, prange, serial, types
@@ -36,7 +37,7 @@ from .simd import (
     store_scalar,
     unit_of,
 )
-from .update import is_online, online_update, update
+from .update import ADAM, is_online, online_update, update
 
 # Chunks begin at multiples of the microkernel's rows, so that only the last one has a remainder.
 ROW_GROUP = 8
@@ -44,6 +45,7 @@ ROW_GROUP = 8
 SMALL_WIDTH = 64
 
 
+@cache
 def signature(scalar: Any) -> Any:
     """The C signature of a task: (theta, run, layers, tiles, task number); theta's type is the dtype to work in."""
     records = [types.CPointer(from_dtype(kind)) for kind in (RUN, LAYER, TILE)]
@@ -228,8 +230,9 @@ def start_update(run, k):
     """Set what depends on the update's number: the learning rate, and Adam's corrections for its zero start."""
     run.updates += 1
     run.eta = load_scalar(1.0, run.learning_rates + 8 * k)
-    run.correction1 = 1.0 / (1.0 - run.beta1**run.updates)
-    run.correction2 = 1.0 / (1.0 - run.beta2**run.updates)
+    if run.optimizer == ADAM:
+        run.correction1 = 1.0 / (1.0 - run.beta1**run.updates)
+        run.correction2 = 1.0 / (1.0 - run.beta2**run.updates)
 
 
 @njit

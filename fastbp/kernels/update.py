@@ -82,11 +82,12 @@ def online_update(one, run, layer, tile, panel, width):
     inputs = run.acts + size * layer.a_in
     w = run.theta + size * panel
     if run.skip_zeros and layer.wt < 0:
-        bits = load_int(run.input_masks + tile.i0 // 8)  # a tile's 64 inputs are one word
-        while bits:
-            i = tile.i0 + lowest_bit(bits)
-            bits &= bits - 1
-            step_row(one, run.eta, load_scalar(one, inputs + size * i), delta, w + size * i * width, width)
+        for i0 in range(tile.i0, tile.i1, 64):
+            bits = load_int(run.input_masks + i0 // 8)  # 64 inputs a word
+            while bits:
+                i = i0 + lowest_bit(bits)
+                bits &= bits - 1
+                step_row(one, run.eta, load_scalar(one, inputs + size * i), delta, w + size * i * width, width)
     else:
         for i in range(tile.i0, tile.i1):
             step_row(one, run.eta, load_scalar(one, inputs + size * i), delta, w + size * i * width, width)
