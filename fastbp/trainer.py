@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike
 
 from . import _threads
 from .errors import TrainingDiverged
+from .kernels import update
 from .kernels.layout import COST, DELTA
 from .layers import count
 from .model import Network, _finite
@@ -189,8 +190,10 @@ class Trainer:
 
     # ------------------------------------------------------------ the parts of a fit
     def _workspace(self, inputs: np.ndarray) -> Workspace:
-        workspace = Workspace(self.network._shape, min(self.batch_size, len(inputs)))
-        workspace.use_optimizer(self.optimizer.hyperparameters(), self._states)
+        numbers = self.optimizer.hyperparameters()
+        online = self.batch_size == 1 and numbers["optimizer"] == update.SGD and numbers["l1"] == numbers["l2"] == 0
+        workspace = Workspace(self.network._shape, min(self.batch_size, len(inputs)), online)
+        workspace.use_optimizer(numbers, self._states)
         most = workspace.threads_worth(self.n_threads, self.batch_size)
         for threads in {most, 1}:  # a launch of nothing: what compiles or starts here would be taken for slowness later
             workspace.prepare(DELTA, self.batch_size, self.network._theta)

@@ -93,16 +93,18 @@ class Workspace:
     shape : Shape
     rows : int
         Samples of the largest batch; more than a block holds go through in blocks.
+    online : bool
+        Whether every launch will be online SGD (``kernels/update.py``), whose tiles need no masks and may be larger.
     """
 
-    def __init__(self, shape: Shape, rows: int) -> None:
+    def __init__(self, shape: Shape, rows: int, online: bool = False) -> None:
         self.shape = shape
         self.rows = min(block_rows(shape), -(-rows // 8) * 8)
         self.run = np.zeros(1, RUN)
         self._numbers: dict[str, np.ndarray] = {}
         self._integers = self.run.view(np.int64)
         self._layer_table()
-        self._tile_table(rows)
+        self._tile_table(online)
         self._allocate()
         scalar = SCALARS[shape.dtype]
         signature = minibatch.signature(scalar)
@@ -147,14 +149,14 @@ class Workspace:
         self["n_in"] = shape.n_in
         self["layers"] = table.ctypes.data
 
-    def _tile_table(self, batch: int) -> None:
+    def _tile_table(self, online: bool) -> None:
         """Cut every layer's panels into tiles of about TILE_ROWS rows, the larger ones first."""
         tiles: list[tuple[int, ...]] = []
         mask_bytes = 8 * 8 * (-(-self.rows // 64))
         for index, layer in enumerate(self.layers):
             n_in, bias = int(layer["n_in"]), int(layer["bias"])
             # A single sample's update of a small layer is too little to be cut.
-            height = n_in if batch == 1 and n_in * int(layer["width"]) <= WHOLE_NUMBERS else TILE_ROWS
+            height = n_in if online and n_in * int(layer["width"]) <= WHOLE_NUMBERS else TILE_ROWS
             for j in range(0, int(layer["width"]), PANEL):
                 for i in range(0, n_in, height):
                     end = min(i + height, n_in)
