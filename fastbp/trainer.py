@@ -299,7 +299,7 @@ class Pace:
 
     def __init__(self, options: Sequence[int], guess: float) -> None:
         # Samples a second of the last slices: the best of them counts, since anything can only slow one down.
-        self._measured: dict[int, deque[float]] = {threads: deque(maxlen=3) for threads in options}
+        self._measured: dict[int, deque[float]] = {threads: deque(maxlen=2) for threads in options}
         self._guess, self._seconds, self._trial_seconds = guess, 0.0, 0.0
 
     def choose(self, batch_size: int) -> tuple[int, int]:
