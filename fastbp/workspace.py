@@ -57,7 +57,6 @@ class Shape:
     layers: tuple[Dense, ...]
     cost: str
     dtype: np.dtype
-    keep_z: bool = False
 
     @property
     def sizes(self) -> list[int]:
@@ -135,7 +134,7 @@ class Workspace:
             code = activations.CODES[str(layer.activation)]
             ld = leading_dimension(layer.n, itemsize)
             z = a = acts
-            if shape.keep_z or code in activations.KEEPS_Z or (index == last and shape.cost == "cross_entropy"):
+            if code in activations.KEEPS_Z or (index == last and shape.cost == "cross_entropy"):
                 acts = a = acts + ld * self.rows
             first = index == 0  # nothing flows back through it: no W^T
             sizes, weights = (n_in, layer.n, pad(layer.n), layer.bias, code), (flat, w, -1 if first else wt)

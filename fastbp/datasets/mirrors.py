@@ -64,6 +64,7 @@ class _Bounded(io.BytesIO):
         self.limit, self.deadline = limit, deadline
 
     def write(self, data: Any) -> int:
+        """Take ``data``, or raise DataError (too much) or TimeoutError (too late)."""
         if self.tell() + len(data) > self.limit:
             raise DataError(f"sends more than the {self.limit} bytes that the file can have")
         if time.monotonic() > self.deadline:

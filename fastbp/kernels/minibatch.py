@@ -249,9 +249,9 @@ def _run(at, start, stop, threads):
 
     ``at`` is the address of the RUN record, which says what to compute: activations only, costs, the gradient, or
     (where there are learning rates) one update a batch. A batch larger than the work space goes through it in blocks;
-    the gradient is kept between them and the last one updates. The flat parameters are packed first, and results go
-    back into flat arrays only if the cost was finite to the end: what diverges leaves no trace. Returns the first
-    place not done: ``stop``, or where the cost stopped being finite.
+    the gradient is kept between them and the last one updates. The flat parameters are packed first, and updated ones
+    go back only if the cost was finite to the end: what diverges leaves no trace. Returns the first place not done:
+    ``stop``, or where updates stopped because the cost was no longer finite.
     """
     run = carray(run_pointer(at), 1)[0]
     # Plain numbers for the prange bodies: numba cannot hand them a record.
@@ -274,7 +274,8 @@ def _run(at, start, stop, threads):
             for t in prange(threads):
                 for task in range(t, tasks, threads):
                     call(samples_work, at, layers, tile_table, task)
-            if run.what >= COST and not collect(run):
+            finite = collect(run) if run.what >= COST else True
+            if run.learning_rates and not finite:
                 return batch_start
             if run.what >= DELTA:
                 tasks = run.n_tiles
