@@ -52,6 +52,7 @@ __all__ = [
     "float32",
     "float64",
     "from_dtype",
+    "inlined",
     "int64",
     "intrinsic",
     "ir",
@@ -228,7 +229,7 @@ def _jit(func: Callable[..., Any], flavour: str, **options: bool) -> Any:
     """Make a dispatcher, with a cache unless it is a device function."""
     kernel = _kernel(func, flavour)
     dispatcher = numba.njit(**FLAGS, **options)(kernel)
-    if flavour != "device":
+    if flavour not in ("device", "inlined"):
         # numba's own enable_caching would look for the directory now, and raise where there is none.
         dispatcher._cache = _Cache(kernel)
     return dispatcher
@@ -252,6 +253,11 @@ def njit(func: Callable[..., Any]) -> Any:
     """
     # A cache of its own took five times the space, and saved no time, warm or cold.
     return _jit(func, "device", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
+def inlined(func: Callable[..., Any]) -> Any:
+    """As ``njit``, and copied into its callers by LLVM, whatever its size: for what stands inside a hot loop."""
+    return _jit(func, "inlined", no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)
 
 
 def serial(func: Callable[..., Any]) -> Any:

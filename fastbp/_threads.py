@@ -25,9 +25,6 @@ from pathlib import Path
 import numba
 import numpy as np
 
-# Seconds for one prange over two tasks on two threads, from loops of 2,000 in compiled code (2 cores, EPYC Zen 5): omp
-# 0.8 to 1.5 us, workqueue 65 to 120. tbb is a guess: it does not load from a plain venv.
-LAUNCH_SECONDS = {"omp": 1e-6, "tbb": 5e-6, "workqueue": 85e-6}
 # Layers that several Python threads may enter at once.
 THREAD_SAFE = ("omp", "tbb")
 
@@ -143,23 +140,12 @@ def layer() -> str:
 
     Examples
     --------
-    >>> layer() in LAUNCH_SECONDS
+    >>> layer() in ("omp", "workqueue", "tbb")
     True
     """
     if _started() is None:
         numba.get_num_threads()
     return str(numba.threading_layer())
-
-
-def launch_seconds() -> float:
-    """Tell about how long one launch of a ``prange`` takes on this layer: what a second thread has to win back.
-
-    Examples
-    --------
-    >>> 0 < launch_seconds() < 1e-3
-    True
-    """
-    return LAUNCH_SECONDS[layer()]
 
 
 def _after_fork() -> None:

@@ -443,13 +443,9 @@ class Network:
         workspace = self._borrow(n)
         try:
             workspace.point_at(inputs, targets)
-            workspace.prepare(what, n, self._theta, grad)
-            threads = workspace.threads_for_one_call(n_threads or _threads.available(), n)
-            if each is None or out is None:
-                workspace.output(out)
-                workspace.launch(0, n, threads)
-            else:
-                workspace.launch_each(each, out, n, threads)
+            workspace.prepare(what, n, self._theta, grad, each)
+            workspace.output(out)
+            workspace.launch(0, n, workspace.threads_for_one_call(n_threads or _threads.available(), n))
             return workspace.totals()
         finally:
             self._spare.append(workspace)

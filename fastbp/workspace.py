@@ -9,15 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
 
 from . import _threads
 from ._jit import address, types
-from .kernels import activations, costs, minibatch, packing
-from .kernels.layout import DELTA, FLOAT32, FLOAT64, LAYER, PANEL, RUN, TILE, UINT8, leading_dimension, packed_size, pad
+from .kernels import activations, costs, minibatch, packing, team
+from .kernels.layout import (
+    DELTA,
+    FLOAT32,
+    FLOAT64,
+    LAYER,
+    PANEL,
+    RUN,
+    STAGE,
+    TILE,
+    UINT8,
+    leading_dimension,
+    packed_size,
+    pad,
+)
 from .layers import Dense
 
 X_KINDS = {np.dtype(np.uint8): UINT8, np.dtype(np.float32): FLOAT32, np.dtype(np.float64): FLOAT64}
@@ -31,12 +44,16 @@ CHUNK_ROWS, MOST_CHUNK_ROWS = 24, 96
 # Rows of a gradient tile, 64 as the inputs that a word of the masks covers: 64 x 32 numbers are 8 KiB, and stay in the
 # first-level cache through their update.
 TILE_ROWS = 64
-WHOLE_NUMBERS = 1 << 16
 # Below this share of non-zero inputs it pays to skip zeros (docs/performance.md).
 SKIP_DENSITY, SKIP_MIN_INPUTS = 0.5, 64
+# A network with a layer this wide, in panels, shares out its columns in every stage, not its samples: each thread reads
+# its part of W alone, and a batch of a few samples keeps all threads busy (docs/performance.md).
+WIDE_PANELS = 8
 # What one thread does, measured roughly: multiply-adds a second, and seconds a sample beside them. It decides when
 # more threads pay for their launches.
 RATE, SAMPLE_SECONDS, WAKE_SECONDS = 1.5e11, 5e-8, 1e-4
+# Below so many rows W's way through the cache takes longer than the arithmetic. Threads meet after each stage.
+FULL_RATE_ROWS, MEETING_SECONDS = 8, 3e-7
 
 # Where the fields that every call sets lie in the run record, seen as integers: ten times quicker than by name.
 _FIELDS = {name: index for index, name in enumerate(RUN.names or ())}
@@ -47,6 +64,13 @@ _WHAT, _BATCH, _AVERAGE, _THETA, _GRAD, _HITS, _OUT = map(
     _FIELDS.__getitem__, ("what", "batch", "average", "flat_theta", "flat_grad", "count_hits", "out")
 )
 _CHUNK, _TOTAL_COST, _TOTAL_CORRECT = (_FIELDS[name] for name in ("chunk_rows", "total_cost", "total_correct"))
+_STAGES, _N_STAGES = _FIELDS["stages"], _FIELDS["n_stages"]
+
+
+@cache
+def _member(work: Any) -> int:
+    """The address of ``minibatch.alone`` or ``minibatch.together``."""
+    return int(address(work, types.void(types.int64, types.int64)))
 
 
 @dataclass(frozen=True)
@@ -93,23 +117,19 @@ class Workspace:
     rows : int
         Samples of the largest batch; more than a block holds go through in blocks.
     online : bool
-        Whether every launch will be online SGD (``kernels/update.py``), whose tiles need no masks and may be larger.
+        Whether every launch will be online SGD (``kernels/online.py``).
     """
 
     def __init__(self, shape: Shape, rows: int, online: bool = False) -> None:
-        self.shape = shape
+        self.shape, self.online = shape, online
         self.rows = min(block_rows(shape), -(-rows // 8) * 8)
         self.run = np.zeros(1, RUN)
         self._numbers: dict[str, np.ndarray] = {}
         self._integers = self.run.view(np.int64)
         self._layer_table()
-        self._tile_table(online)
+        self._tile_table()
         self._allocate()
-        scalar = SCALARS[shape.dtype]
-        signature = minibatch.signature(scalar)
-        works = {"pack": packing.pack, "samples": minibatch.samples, "tiles": minibatch.tiles, "unpack": packing.unpack}
-        for name, work in works.items():
-            self[name + "_work"] = address(work, signature)
+        self._plans: dict[tuple[int, int | None], np.ndarray] = {}
         self._at = self.run.ctypes.data
 
     def __setitem__(self, field: str, value: float) -> None:
@@ -136,29 +156,28 @@ class Workspace:
             z = a = acts
             if code in activations.KEEPS_Z or (index == last and shape.cost == "cross_entropy"):
                 acts = a = acts + ld * self.rows
-            first = index == 0  # nothing flows back through it: no W^T
-            sizes, weights = (n_in, layer.n, pad(layer.n), layer.bias, code), (flat, w, -1 if first else wt)
-            table[index] = (*sizes, *weights, a_in, ld_in, z, a, deltas, ld)
+            first = index == 0
+            has_wt = not first and not self.online  # nothing flows back through the first layer
+            sizes, weights = (n_in, layer.n, pad(layer.n), layer.bias, code), (flat, w, wt if has_wt else -1)
+            table[index] = (first, *sizes, *weights, a_in, ld_in, z, a, deltas, ld)
             acts, deltas = acts + ld * self.rows, deltas + ld * self.rows
             flat, w = flat + layer.n_parameters(n_in), w + packed_size(n_in + 1, layer.n)
-            wt += packed_size(layer.n, n_in) if index else 0
+            wt += packed_size(layer.n, n_in) if has_wt else 0
             n_in, ld_in, a_in = layer.n, ld, a
         self.layers, self.sizes = table, {"acts": acts, "deltas": deltas, "theta": w, "wt": wt}
         self["n_layers"], self["cost"] = last + 1, costs.CODES[shape.cost]
         self["n_in"] = shape.n_in
         self["layers"] = table.ctypes.data
 
-    def _tile_table(self, online: bool) -> None:
+    def _tile_table(self) -> None:
         """Cut every layer's panels into tiles of about TILE_ROWS rows, the larger ones first."""
         tiles: list[tuple[int, ...]] = []
         mask_bytes = 8 * 8 * (-(-self.rows // 64))
         for index, layer in enumerate(self.layers):
             n_in, bias = int(layer["n_in"]), int(layer["bias"])
-            # A single sample's update of a small layer is too little to be cut.
-            height = n_in if online and n_in * int(layer["width"]) <= WHOLE_NUMBERS else TILE_ROWS
             for j in range(0, int(layer["width"]), PANEL):
-                for i in range(0, n_in, height):
-                    end = min(i + height, n_in)
+                for i in range(0, n_in, TILE_ROWS):
+                    end = min(i + TILE_ROWS, n_in)
                     tiles.append((index, j, i, end, bias and end == n_in, mask_bytes * len(tiles)))
         tiles.sort(key=lambda tile: tile[2] - tile[3])
         self._keep("sample_masks", np.zeros(mask_bytes * len(tiles), np.uint8))
@@ -170,9 +189,8 @@ class Workspace:
         width = int(self.layers[-1]["width"])
         for field in ("acts", "deltas", "theta", "wt"):
             self._keep(field, _buffer(self.sizes[field], dtype))
-        self._keep("targets", _buffer(rows * width, dtype))
         chunks = rows // (CHUNK_ROWS // 2) + 1
-        self._keep("column_costs", _buffer(2 * chunks * width, dtype))
+        self._keep("column_costs", _buffer(chunks * width, dtype))
         self._keep("costs", np.zeros(chunks))
         self._keep("correct", np.zeros(chunks, np.int64))
         self._keep("zeros", _buffer(PANEL, dtype))
@@ -191,18 +209,67 @@ class Workspace:
         fields[_ORDER] = 0 if order is None else order.ctypes.data
         fields[_SKIP] = mostly_zero(x)
 
-    def prepare(self, what: int, batch: int, theta: np.ndarray, grad: np.ndarray | None = None) -> None:
+    def prepare(
+        self, what: int, batch: int, theta: np.ndarray, grad: np.ndarray | None = None, each: Any = None
+    ) -> None:
         """Set what the next launches compute (FORWARD, COST or DELTA), and of which flat parameters.
 
-        Hits are counted too, unless only a gradient is wanted.
+        Hits are counted too, unless only a gradient is wanted. ``each``: a task of ``kernels/persample.py`` to run on
+        every chunk's deltas, in place of the tiles of a gradient.
         """
         fields = self._integers
         if what == DELTA and "grad" not in self._numbers:
             self._keep("grad", _buffer(self.sizes["theta"], self.shape.dtype))
-        fields[_WHAT], fields[_BATCH], fields[_AVERAGE] = what, batch, 1
+        plan = self._plan(what, each)
+        fields[_STAGES], fields[_N_STAGES] = plan.ctypes.data, len(plan)
+        fields[_WHAT], fields[_BATCH], fields[_AVERAGE] = what, batch, each is None
         fields[_THETA], fields[_GRAD] = theta.ctypes.data, 0 if grad is None else grad.ctypes.data
         fields[_HITS], fields[_CHUNK] = grad is None, self._chunk_rows(batch)
         fields[_TOTAL_COST] = fields[_TOTAL_CORRECT] = 0  # a float's 0 has the bits of an int's
+
+    def _plan(self, what: int, each: Any = None) -> np.ndarray:
+        """The stages of a launch (STAGE records): packing, those of every block of samples, and unpacking."""
+        if (what, each) not in self._plans:
+            n, online = len(self.layers), self.online and what == DELTA
+            passes = self._wide_stages(what, online) if self._is_wide() else [self._narrow_stage(what, online)]
+            stages = [{"work": packing.pack, "tasks": n}, *({"work": minibatch.samples, **stage} for stage in passes)]
+            if each is not None:
+                stages.append({"work": each})
+            elif what == DELTA and not online:
+                stages.append({"work": minibatch.tiles, "tasks": len(self.tiles)})
+            stages.append({"work": packing.unpack, "tasks": n})
+            self._plans[what, each] = self._stage_table(stages)
+        return self._plans[what, each]
+
+    def _is_wide(self) -> bool:
+        return bool(max(self.layers["width"]) >= WIDE_PANELS * PANEL)
+
+    def _narrow_stage(self, what: int, online: bool) -> dict[str, int]:
+        """All of phase 1 in one stage, whose tasks are chunks of samples."""
+        n = len(self.layers)
+        back = {"backward_from": n - 1, "backward_to": -1 if online else 0} if what == DELTA else {}
+        return {"gather": 1, "forward_to": n, "judge": 1, "online": online, **back}
+
+    def _wide_stages(self, what: int, online: bool) -> list[dict[str, int]]:
+        """A stage for each layer's way forward and back, whose tasks are panels; in between, by rows: gather, judge."""
+        n, widths = len(self.layers), [int(width) for width in self.layers["width"]]
+        panels = [-(-width // PANEL) for width in widths]
+        forward = [{"tasks": panels[k], "by_columns": 1, "forward_from": k, "forward_to": k + 1} for k in range(n)]
+        backward = []
+        for k in range(n - 1 if what == DELTA else -1, -1 if online else 0, -1):
+            tasks = -(-(int(self.layers[k]["n_in"]) + 1) // minibatch.ONLINE_ROWS) if online else panels[k - 1]
+            backward.append(
+                {"tasks": tasks, "by_columns": 1, "backward_from": k, "backward_to": k - 1, "online": online}
+            )
+        return [{"gather": 1}, *forward, {"judge": 1}, *backward]
+
+    def _stage_table(self, stages: list[dict[str, Any]]) -> np.ndarray:
+        table = np.zeros(len(stages), STAGE)
+        signature = minibatch.signature(SCALARS[self.shape.dtype])
+        for record, stage in zip(table, stages, strict=True):
+            for field, value in stage.items():
+                record[field] = address(value, signature) if field == "work" else value
+        return table
 
     def _chunk_rows(self, batch: int) -> int:
         return max(CHUNK_ROWS, min(MOST_CHUNK_ROWS, min(batch, self.rows) // 8))
@@ -229,20 +296,11 @@ class Workspace:
 
     # ------------------------------------------------------------ launches
     def threads_worth(self, n_threads: int, rows: int) -> int:
-        """How many of ``n_threads`` pay for their launches on blocks of ``rows`` samples: all, or one.
-
-        Phase 1 shares its chunks, of which a small block has only one; phase 2 shares tiles, of which there are always
-        some. What the other threads take over has to be worth two launches, and as much again for being woken.
-        """
-        if n_threads == 1:
-            return 1
+        """How many of ``n_threads`` may pay for meeting after every stage of a block of samples: all, or one."""
         rows = min(rows, self.rows)
-        chunk_rows = self._chunk_rows(rows)
-        chunks = max(1, (rows + chunk_rows // 2) // chunk_rows)
-        phase_1 = rows * (SAMPLE_SECONDS + self.shape.multiply_adds * 2 / 3 / RATE)
-        phase_2 = rows * self.shape.multiply_adds / 3 / RATE
-        saved = phase_1 * (1 - 1 / min(n_threads, chunks)) + phase_2 * (1 - 1 / n_threads)
-        return n_threads if saved > 4 * _threads.launch_seconds() else 1
+        seconds = rows * SAMPLE_SECONDS + max(rows, FULL_RATE_ROWS) * self.shape.multiply_adds / RATE
+        meetings = len(self._plan(DELTA)) * MEETING_SECONDS
+        return n_threads if n_threads > 1 and seconds * (1 - 1 / n_threads) > meetings else 1
 
     def threads_for_one_call(self, n_threads: int, rows: int) -> int:
         """The same for a single call, whose threads have gone to sleep since the last one."""
@@ -250,31 +308,23 @@ class Workspace:
         return n_threads if n_threads > 1 and seconds * (1 - 1 / n_threads) > WAKE_SECONDS else 1
 
     def launch(self, start: int, stop: int, n_threads: int) -> int:
-        """Run the driver over places ``start`` to ``stop``; the first place not done (``minibatch._run``)."""
+        """Work through places ``start`` to ``stop``; the first place not done (``minibatch._launch``)."""
         if n_threads == 1:
-            return int(minibatch.run_serial(self._at, start, stop, 1))
+            return self._launch_alone(start, stop)
         with _threads.region(n_threads) as granted:
-            driver = minibatch.run_parallel if granted > 1 else minibatch.run_serial
-            return int(driver(self._at, start, stop, granted))
+            if granted == 1:
+                return self._launch_alone(start, stop)
+            self._seat(granted)
+            return int(minibatch.launch_parallel(self._at, _member(minibatch.together), start, stop, granted))
 
-    def launch_each(self, work: Any, out: np.ndarray, n: int, n_threads: int) -> None:
-        """Phase 1 for all samples, and a task of kernels/persample.py on every chunk of their deltas."""
-        self["average"] = 0
-        for start in range(0, n, self.rows):
-            self.output(None)
-            rows = min(self.rows, n - start)
-            self["n_tiles"] = 0  # no sum over the samples
-            self.launch(start, start + rows, n_threads)
-            self.output(out)
-            self.for_each(work, int(self["chunks"]), n_threads)
-        self["n_tiles"] = len(self.tiles)
+    def _launch_alone(self, start: int, stop: int) -> int:
+        return int(minibatch.launch_serial(self._at, _member(minibatch.alone), start, stop, 1))
 
-    def for_each(self, work: Any, tasks: int, n_threads: int) -> None:
-        """Run one task function (of kernels/) for tasks 0, 1, ..."""
-        where = address(work, minibatch.signature(SCALARS[self.shape.dtype]))
-        with _threads.region(n_threads) as granted:
-            driver = minibatch.for_each_parallel if granted > 1 else minibatch.for_each_serial
-            driver(self._at, where, tasks, granted)
+    def _seat(self, n_threads: int) -> None:
+        """Have tickets for a team of this size."""
+        numbers = team.LINE // 8 * (n_threads + 1)
+        if "team" not in self._numbers or len(self._numbers["team"]) < numbers:
+            self._keep("team", _buffer(numbers, np.int64))
 
 
 def mostly_zero(x: np.ndarray) -> bool:

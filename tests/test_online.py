@@ -22,5 +22,5 @@ def test_one_sample_at_a_time_is_a_gradient_step(
     for sample in [*range(9), *range(9)]:
         gradient = stepwise.gradient(x[sample : sample + 1], y[sample : sample + 1]).flat
         stepwise.set_parameters(stepwise.get_parameters() - 0.2 * gradient)
-    # Both round after every operation, in the same order: not one bit differs.
-    np.testing.assert_array_equal(online.get_parameters(), stepwise.get_parameters())
+    # The delta of a hidden layer is summed in another order, so the last bits differ, and two epochs carry them on.
+    np.testing.assert_allclose(online.get_parameters(), stepwise.get_parameters(), rtol=1e-11, atol=1e-14)

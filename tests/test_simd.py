@@ -170,7 +170,32 @@ def marked_bytes(address):
 def compared(one, x, y):
     a = load(one, x)
     b = load_like(a, y)
-    return simd.greater_bits(a, b), simd.equal_bits(a, b)
+    return simd.equal_bits(a, b)
+
+
+@serial
+def copy_first(one, source, target, count, fill):
+    simd.store(simd.load_first(one, source, count, fill), target)
+
+
+@serial
+def write_first(one, source, target, count):
+    simd.store_first(load(one, source), target, count)
+
+
+@serial
+def fill_first(value, target, count):
+    simd.store(simd.first_lanes(value, count), target)
+
+
+@serial
+def hot(one, target, lane):
+    simd.store(simd.one_hot(one, lane), target)
+
+
+@serial
+def largest_of(one, x):
+    return simd.largest_lane(load(one, x))
 
 
 @serial
@@ -202,12 +227,11 @@ def test_nonzero_byte_bits(density: float, rng: np.random.Generator) -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_comparisons(dtype: type, rng: np.random.Generator) -> None:
-    """NaN is neither greater than nor equal to anything, and 0 equals -0."""
+    """NaN is not equal to anything, and 0 equals -0."""
     values = np.array([-np.inf, -1.0, -0.0, 0.0, 1.0, np.inf, np.nan], dtype)
     for _ in range(100):
         x, y = rng.choice(values, (2, lanes(dtype)))
-        greater, equal = compared(dtype(1), x.ctypes.data, y.ctypes.data)
-        assert (greater, equal) == (as_word(x > y), as_word(x == y))
+        assert compared(dtype(1), x.ctypes.data, y.ctypes.data) == as_word(x == y)
 
 
 def test_lowest_bit(rng: np.random.Generator) -> None:
@@ -215,3 +239,27 @@ def test_lowest_bit(rng: np.random.Generator) -> None:
         above = int(rng.integers(0, 1 << 62)) << (place + 1)
         word = ((above | 1 << place) & ((1 << 64) - 1)) - (1 << 64) * (place == 63 or above >> 63 & 1)
         assert lowest(word) == place
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("count", [-(1 << 40), -1, 0, 1, 2, 3, 15, 16, 17, 1 << 40])
+def test_the_first_lanes(dtype: type, count: int, rng: np.random.Generator) -> None:
+    n = lanes(dtype)
+    x, first = rng.normal(size=n).astype(dtype), min(max(count, 0), n)
+    got = np.full(n, 7, dtype)
+    copy_first(dtype(1), x.ctypes.data, got.ctypes.data, count, -np.inf)
+    np.testing.assert_array_equal(got, [*x[:first], *[-np.inf] * (n - first)])
+    got = np.full(n, 7, dtype)
+    write_first(dtype(1), x.ctypes.data, got.ctypes.data, count)
+    np.testing.assert_array_equal(got, [*x[:first], *[7] * (n - first)])
+    fill_first(dtype(2), got.ctypes.data, count)
+    np.testing.assert_array_equal(got, [2] * first + [0] * (n - first))
+    hot(dtype(1), got.ctypes.data, count)
+    np.testing.assert_array_equal(got, np.arange(n) == count)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_largest_lane(dtype: type, rng: np.random.Generator) -> None:
+    for _ in range(50):
+        x = rng.choice([-np.inf, -2.0, -0.5, 0.0, 1.0, 3.0, np.inf], lanes(dtype)).astype(dtype)
+        assert largest_of(dtype(1), x.ctypes.data) == x.max()

@@ -224,9 +224,3 @@ def test_available_is_the_least(monkeypatch: pytest.MonkeyPatch) -> None:
     assert _threads.available() == 4
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(3), raising=False)
     assert _threads.available() == 3
-
-
-def test_a_launch_costs_something_on_every_layer(monkeypatch: pytest.MonkeyPatch) -> None:
-    for layer in ("omp", "workqueue", "tbb"):
-        monkeypatch.setattr(_threads, "layer", lambda layer=layer: layer)
-        assert 0 < _threads.launch_seconds() < 1e-3

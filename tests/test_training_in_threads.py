@@ -16,8 +16,8 @@ import fastbp
 from fastbp.kernels import minibatch
 
 warnings.simplefilter("ignore", DeprecationWarning)  # forking a process with threads is the point
-parallel, launches = minibatch.run_parallel, []
-minibatch.run_parallel = lambda *arguments: (launches.append(os.getpid()), parallel(*arguments))[1]
+parallel, launches = minibatch.launch_parallel, []
+minibatch.launch_parallel = lambda *arguments: (launches.append(os.getpid()), parallel(*arguments))[1]
 
 def trained(seed, n_threads):
     rng = np.random.default_rng(seed)

@@ -6,20 +6,24 @@ keeps z for those in ``KEEPS_Z``. To add one: a code, two lines here, and a row 
 
 from __future__ import annotations
 
-from .._jit import njit
+import math
+
+from .._jit import inlined, njit
 from .simd import (
     absolute,
     exp,
     expm1,
+    first_lanes,
     fma,
     lanes_of,
+    largest_lane,
     load,
+    load_first,
     load_scalar,
     log1p,
     number,
     size_of,
     store,
-    store_scalar,
     tanh,
     where_negative,
 )
@@ -59,7 +63,7 @@ def _gelu_gate(z):
     return tanh(GELU_SLOPE * z * fma(z * z, GELU_CUBIC, 1.0))
 
 
-@njit
+@inlined
 def value(code, z):
     """f(z) for one vector. Softmax is identity here: it needs the whole row, see ``softmax_row``."""
     if code == SIGMOID:
@@ -79,7 +83,7 @@ def value(code, z):
     return z
 
 
-@njit
+@inlined
 def slope(code, a, z):
     """da/dz for one vector, from a; from z where KEEPS_Z says so. At a kink: the slope to its left."""
     if code == SIGMOID:
@@ -101,33 +105,37 @@ def slope(code, a, z):
 
 
 @njit
-def softmax_row(one, z, a, n, width):
-    """a_j = e^(z_j - max z) / sum_k e^(z_k - max z) for one sample's row of n outputs at addresses z and a.
-
-    The maximum makes overflow impossible. The sum runs over j in order, whatever the lanes.
-    """
-    size, top, total = size_of(one), load_scalar(one, z), number(one, 0.0)
-    for j in range(1, n):
-        top = max(top, load_scalar(one, z + j * size))
-    for j in range(0, width, lanes_of(one)):
-        store(exp(load(one, z + j * size) - top), a + j * size)
-    for j in range(n):
-        total += load_scalar(one, a + j * size)
-    for j in range(width):
-        store_scalar(load_scalar(one, a + j * size) / total if j < n else number(one, 0.0), a + j * size)
+def row_maximum(one, row, n):
+    """The largest of a row of n numbers."""
+    size, lanes = size_of(one), lanes_of(one)
+    top = largest_lane(load_first(one, row, n, -math.inf))
+    for j in range(lanes, n, lanes):
+        top = max(top, largest_lane(load_first(one, row + size * j, n - j, -math.inf)))
+    return top
 
 
 @njit
-def activate(one, code, z, a, stride, rows, n, width):
+def softmax_row(one, a, n, width):
+    """a_j = e^(z_j - max z) / sum_k e^(z_k - max z) for one sample's row of n outputs, which holds z.
+
+    The maximum makes overflow impossible. The sum runs over j in order, whatever the lanes.
+    """
+    size, lanes, total = size_of(one), lanes_of(one), number(one, 0.0)
+    top = row_maximum(one, a, n)
+    for j in range(0, width, lanes):
+        store(exp(load(one, a + j * size) - top), a + j * size)
+    for j in range(n):
+        total += load_scalar(one, a + j * size)
+    for j in range(0, width, lanes):
+        store(load(one, a + j * size) / total * first_lanes(one, n - j), a + j * size)
+
+
+@njit
+def activate(one, code, z, a, stride, rows, width):
     """a = f(z) for ``rows`` rows ``stride`` bytes apart; z and a may be the same memory."""
-    size = size_of(one)
     for r in range(rows):
-        at = r * stride
-        if code == SOFTMAX:
-            softmax_row(one, z + at, a + at, n, width)
-        else:
-            for j in range(0, width * size, lanes_of(one) * size):
-                store(value(code, load(one, z + at + j)), a + at + j)
+        for j in range(r * stride, r * stride + width * size_of(one), lanes_of(one) * size_of(one)):
+            store(value(code, load(one, z + j)), a + j)
 
 
 @njit

@@ -18,10 +18,12 @@ from __future__ import annotations
 import math
 
 from .._jit import njit
-from .activations import SOFTMAX, slope
+from .activations import SOFTMAX, row_maximum
+from .gather import targets
 from .simd import (
     absolute,
     exp,
+    first_lanes,
     lanes_of,
     load,
     load_scalar,
@@ -29,7 +31,6 @@ from .simd import (
     number,
     size_of,
     store,
-    store_scalar,
     where_negative,
 )
 
@@ -53,77 +54,90 @@ def square_factor(cost, n):
 
 
 @njit
-def _squares(one, factor, code, row, scale, column_costs, width):
-    """Squared differences: cost into ``column_costs``, delta = factor 2 (a - t) f'(z) scale into the row's d."""
-    z, a, d, t = row
-    for j in range(0, width * size_of(one), lanes_of(one) * size_of(one)):
-        activation = load(one, a + j)
-        error = activation - load(one, t + j)
-        store(load(one, column_costs + j) + factor * error * error, column_costs + j)
-        gradient = (2.0 * factor) * error * load(one, scale + j)
-        store(gradient * slope(code, activation, load(one, z + j)), d + j)
+def _squares(one, factor, sample, scale, column_costs, n):
+    """Squared differences: cost into ``column_costs``, dC/da = factor 2 (a - t) scale into the row's d."""
+    _, a, d, label, row = sample
+    size = size_of(one)
+    for j in range(0, n, lanes_of(one)):
+        at = size * j
+        error = load(one, a + at) - targets(one, label, row, j, n)
+        store(load(one, column_costs + at) + factor * error * error, column_costs + at)
+        store((2.0 * factor) * error * first_lanes(scale, n - j), d + at)
 
 
 @njit
-def _squares_of_softmax(one, factor, row, scale, column_costs, n, width):
+def _squares_of_softmax(one, factor, sample, scale, column_costs, n):
     """The same through softmax, whose outputs all depend on every z: delta_j = a_j (e_j - sum_k a_k e_k)."""
-    _, a, d, t = row
+    _, a, d, label, row = sample
     size, mean = size_of(one), number(one, 0.0)
+    for j in range(0, n, lanes_of(one)):
+        at = size * j
+        error = load(one, a + at) - targets(one, label, row, j, n)
+        store(load(one, column_costs + at) + factor * error * error, column_costs + at)
+        store(error, d + at)
     for j in range(0, n * size, size):
-        activation = load_scalar(one, a + j)
-        error = activation - load_scalar(one, t + j)
-        column_cost = load_scalar(one, column_costs + j) + number(one, factor) * error * error
-        store_scalar(column_cost, column_costs + j)
-        mean += activation * error
-    for j in range(0, width * size, lanes_of(one) * size):
-        activation = load(one, a + j)
-        error = activation - load(one, t + j) - mean
-        store((2.0 * factor) * activation * error * load(one, scale + j), d + j)
+        mean += load_scalar(one, a + j) * load_scalar(one, d + j)
+    for j in range(0, n, lanes_of(one)):
+        at = size * j
+        error = load(one, d + at) - mean
+        store((2.0 * factor) * load(one, a + at) * error * first_lanes(scale, n - j), d + at)
 
 
 @njit
-def _binary_cross_entropy(one, row, scale, column_costs, width):
+def _binary_cross_entropy(one, sample, scale, column_costs, n):
     """max(z, 0) - t z + log(1 + e^-|z|), which is the cross-entropy of sigmoid(z); delta = a - t."""
-    z, a, d, t = row
-    for j in range(0, width * size_of(one), lanes_of(one) * size_of(one)):
-        zj, tj = load(one, z + j), load(one, t + j)
+    z, a, d, label, row = sample
+    size = size_of(one)
+    for j in range(0, n, lanes_of(one)):
+        at = size * j
+        zj, tj = load(one, z + at), targets(one, label, row, j, n)
         cost = where_negative(zj, 0.0, zj) - tj * zj + log1p(exp(-absolute(zj)))
-        store(load(one, column_costs + j) + cost, column_costs + j)
-        store((load(one, a + j) - tj) * load(one, scale + j), d + j)
+        store(load(one, column_costs + at) + cost, column_costs + at)
+        store((load(one, a + at) - tj) * first_lanes(scale, n - j), d + at)
 
 
 @njit
-def _categorical_cross_entropy(one, row, scale, column_costs, n, width):
-    """sum_j t_j (log sum_k e^(z_k) - z_j), the cross-entropy of softmax(z); delta = a sum(t) - t."""
-    z, a, d, t = row
-    size, total, top = size_of(one), number(one, 0.0), 0
-    for j in range(0, n * size, size):
-        if load_scalar(one, a + j) > load_scalar(one, a + top):
-            top = j
-    log_sum = load_scalar(one, z + top) - number(one, math.log(load_scalar(one, a + top)))  # the largest a: not 0
-    for j in range(0, n * size, size):
-        tj = load_scalar(one, t + j)
-        total += tj
-        if tj != 0.0:
-            cost = load_scalar(one, column_costs + j) + tj * (log_sum - load_scalar(one, z + j))
-            store_scalar(cost, column_costs + j)
-    for j in range(0, width * size, lanes_of(one) * size):
-        store((load(one, a + j) * total - load(one, t + j)) * load(one, scale + j), d + j)
+def _categorical_cross_entropy(one, sample, scale, column_costs, n):
+    """sum_j t_j (log sum_k e^(z_k) - z_j), the cross-entropy of softmax(z); delta = a sum(t) - t.
+
+    log sum_k e^(z_k) = max z - log max a, where max a is not 0.
+    """
+    z, a, d, label, row = sample
+    size, total = size_of(one), one
+    log_sum = row_maximum(one, z, n) - number(one, math.log(row_maximum(one, a, n)))
+    if label < 0:
+        total = number(one, 0.0)
+        for j in range(0, n * size, size):
+            total += load_scalar(one, row + j)
+    for j in range(0, n, lanes_of(one)):
+        at = size * j
+        tj = targets(one, label, row, j, n)
+        # Where t is 0 there is no cost, even if z is -inf.
+        cost = where_negative(-absolute(tj), tj * (log_sum - load(one, z + at)), 0.0)
+        store(load(one, column_costs + at) + cost, column_costs + at)
+        store((load(one, a + at) * total - tj) * first_lanes(scale, n - j), d + at)
 
 
 @njit
-def cost_and_delta(one, cost, code, row, scale, column_costs, n, width):
-    """Add one sample's cost to ``column_costs`` and write its output delta.
+def cost_and_delta(one, cost, code, sample, scale, column_costs, n):
+    """Add one sample's cost to ``column_costs`` and write its output delta, times ``scale``.
 
-    ``row`` holds the addresses of the sample's (z, a, delta, target), each ``width`` numbers long; ``scale`` is a row
-    of factors for delta: 1 / batch size for the n real outputs, 0 for the padding.
+    After squares without softmax it is dC/da that is written: f' is still to come (``needs_slope``).
+
+    ``sample`` holds the addresses of its (z, a, delta), its class, or -1, and the address of its row of targets.
     """
     if cost == CROSS_ENTROPY:
         if code == SOFTMAX:
-            _categorical_cross_entropy(one, row, scale, column_costs, n, width)
+            _categorical_cross_entropy(one, sample, scale, column_costs, n)
         else:
-            _binary_cross_entropy(one, row, scale, column_costs, width)
+            _binary_cross_entropy(one, sample, scale, column_costs, n)
     elif code == SOFTMAX:
-        _squares_of_softmax(one, square_factor(cost, n), row, scale, column_costs, n, width)
+        _squares_of_softmax(one, square_factor(cost, n), sample, scale, column_costs, n)
     else:
-        _squares(one, square_factor(cost, n), code, row, scale, column_costs, width)
+        _squares(one, square_factor(cost, n), sample, scale, column_costs, n)
+
+
+@njit
+def needs_slope(cost, code):
+    """Whether what ``cost_and_delta`` wrote has still to be multiplied with f'(z)."""
+    return cost != CROSS_ENTROPY and code != SOFTMAX

@@ -28,20 +28,21 @@ def panel_width(width, j):
 
 
 @njit
-def dense_forward(one, run, layer, r0, r1):
-    """z[r] = a_in[r] W + b for rows r0 to r1; the first layer skips zero inputs where asked to.
+def dense_forward(one, run, layer, r0, r1, j0, j1):
+    """z[r] = a_in[r] W + b for rows r0 to r1 and columns j0 to j1, whole panels.
 
-    A block's buffers hold whole groups of 8 rows, and chunks begin at them: rows beyond r1 are nobody's.
+    The first layer skips zero inputs where asked to. A block's buffers hold whole groups of 8 rows, and chunks begin at
+    them: rows beyond r1 are nobody's.
     """
     size, n_in = size_of(one), layer.n_in
     words = (n_in + 63) // 64
-    for j in range(0, layer.width, PANEL):
+    for j in range(j0, j1, PANEL):
         width = panel_width(layer.width, j)
         w = run.theta + size * (layer.w + j * (n_in + 1))
         bias = (w + size * width * n_in, 0)
         z = (run.acts + size * (layer.z + r0 * layer.ld + j), size * layer.ld)
         a = (run.acts + size * (layer.a_in + r0 * layer.ld_in), size * layer.ld_in, size)
-        if run.skip_zeros and layer.wt < 0:
+        if run.skip_zeros and layer.first:
             masks = (run.input_masks + 8 * words * (r0 // MASKED_ROWS), 8 * words, words)
             masked_matmul(one, a, (w, size * width), bias, z, whole_rows(r1 - r0, ROWS), width, masks)
         else:
@@ -49,11 +50,11 @@ def dense_forward(one, run, layer, r0, r1):
 
 
 @njit
-def dense_delta(one, run, layer, before, r0, r1):
-    """dC/da of the layer before: delta[r] W^T for rows r0 to r1, into that layer's d."""
+def dense_delta(one, run, layer, before, r0, r1, j0, j1):
+    """dC/da of the layer before, into its d: delta[r] W^T for rows r0 to r1 and columns j0 to j1, whole panels."""
     size, rows, n_out = size_of(one), whole_rows(r1 - r0, 4), layer.n_out
     a = (run.deltas + size * (layer.d + r0 * layer.ld), size * layer.ld, size)
-    for i in range(0, before.width, PANEL):
+    for i in range(j0, j1, PANEL):
         width = panel_width(before.width, i)
         wt = (run.wt + size * (layer.wt + i * n_out), size * width)
         d = (run.deltas + size * (before.d + r0 * before.ld + i), size * before.ld)
@@ -66,7 +67,7 @@ def dense_gradient(one, run, layer, tile, g):
     size, width, rows = size_of(one), panel_width(layer.width, tile.j0), tile.i1 - tile.i0
     c = (g + size * width * tile.i0, size * width)
     bias = (g + size * width * layer.n_in, size * width)
-    skip_zeros = run.skip_zeros and layer.wt < 0
+    skip_zeros = run.skip_zeros and layer.first
     masks, words = run.sample_masks + tile.masks, (run.rows + 63) // 64
     if skip_zeros:
         mark_samples(run, tile.i0 // 64, masks, words)

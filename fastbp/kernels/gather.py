@@ -12,18 +12,20 @@ The masks cost about as much as copying the sample, and the result has the same 
 from __future__ import annotations
 
 from .._jit import float32, float64, njit
-from .layout import FLOAT32, FLOAT64, UINT8
+from .layout import FLOAT32, UINT8
 from .matmul import MASKED_ROWS
 from .simd import (
     lanes_of,
     load,
     load_byte,
     load_bytes,
+    load_first,
     load_int,
     load_scalar,
     nonzero_bits,
     nonzero_byte_bits,
     number,
+    one_hot,
     prefetch,
     size_of,
     store,
@@ -48,25 +50,25 @@ def sample_at(run, r):
 @njit
 def convert(one, kind, source, target, count):
     """Write ``count`` inputs from ``source`` as numbers of the network's dtype; bytes become 0 to 1."""
-    size, lanes, whole = size_of(one), lanes_of(one), 0
-    if kind == UINT8:
+    size, lanes = size_of(one), lanes_of(one)
+    if (kind == FLOAT32) == (size == 4) and kind != UINT8:
         whole = count - count % lanes
         for i in range(0, whole, lanes):
-            store(load_bytes(one, source + i) * SCALE, target + i * size)
-        for i in range(whole, count):
-            store_scalar(number(one, load_byte(source + i)) * number(one, SCALE), target + i * size)
-    elif (kind == FLOAT32) == (size == 4):
+            store(load(one, source + size * i), target + size * i)
+        if whole < count:
+            store(load_first(one, source + size * whole, count - whole, 0.0), target + size * whole)
+    elif kind == UINT8:
         whole = count - count % lanes
-        for i in range(0, whole * size, lanes * size):
-            store(load(one, source + i), target + i)
-        for i in range(whole * size, count * size, size):
-            store_scalar(load_scalar(one, source + i), target + i)
+        for i in range(0, whole, lanes):
+            store(load_bytes(one, source + i) * SCALE, target + size * i)
+        for i in range(whole, count):
+            store_scalar(number(one, load_byte(source + i)) * number(one, SCALE), target + size * i)
     elif kind == FLOAT32:
         for i in range(count):
-            store_scalar(number(one, load_scalar(float32(1), source + 4 * i)), target + i * size)
+            store_scalar(number(one, load_scalar(float32(1), source + 4 * i)), target + size * i)
     else:
         for i in range(count):
-            store_scalar(number(one, load_scalar(float64(1), source + 8 * i)), target + i * size)
+            store_scalar(number(one, load_scalar(float64(1), source + 8 * i)), target + size * i)
 
 
 @njit
@@ -143,16 +145,18 @@ def mark_samples(run, w, masks, words):
 
 
 @njit
-def gather_targets(one, run, layer, r):
-    """Write sample r's row of targets: its class as 1 among zeros, or its numbers. Returns its class, or -1."""
-    size, s, label = size_of(one), sample_at(run, r), -1
-    row = run.targets + size * r * layer.width
-    if run.y_is_class:
-        label = load_int(run.y + 8 * s)
-        zero = load(one, run.zeros)
-        for j in range(0, layer.width, lanes_of(one)):
-            store(zero, row + size * j)
-        store_scalar(one, row + size * label)
-    else:
-        convert(one, FLOAT32 if size == 4 else FLOAT64, run.y + size * s * layer.n_out, row, layer.n_out)
-    return label
+def label_of(run, r):
+    """The class of the block's sample r, or -1 where it has a row of targets."""
+    return load_int(run.y + 8 * sample_at(run, r)) if run.y_is_class else -1
+
+
+@njit
+def targets_at(one, run, layer, r):
+    """The address of the block's sample r's row of targets."""
+    return run.y + size_of(one) * sample_at(run, r) * layer.n_out
+
+
+@njit
+def targets(one, label, row, j, n):
+    """The vector of targets of outputs j, j + 1, ...: 1 at the class ``label``, or from the ``row`` of n targets."""
+    return one_hot(one, label - j) if label >= 0 else load_first(one, row + size_of(one) * j, n - j, 0.0)

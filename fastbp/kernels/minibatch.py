@@ -1,13 +1,15 @@
-"""A mini-batch in two phases, and the loops that run them on all threads.
+"""A mini-batch in two phases, and the stages that a launch goes through on all threads.
 
-    phase 1, ``samples``   a chunk of the batch's samples: gather, forward, cost, and back to every layer's delta
+    phase 1, ``samples``   gather, forward, cost, and back to every layer's delta
     phase 2, ``tiles``     a tile of the parameters: its gradient summed over all samples, then its update
 
-Within a phase no task touches what another one writes, so there is nothing to lock, to reduce or to zero; and since
-every sum runs over its samples in a fixed order inside one task, the bits do not depend on the number of threads.
+In a narrow network a task of phase 1 takes a chunk of the batch's samples through all layers; in a wide one a layer is
+a stage, and a task one of its panels (``STAGE`` records say which; workspace.py makes them). Within a stage no task
+touches what another one writes, so there is nothing to lock, to reduce or to zero; and since every sum runs in a fixed
+order inside one task, the bits do not depend on the number of threads.
 
-Each phase is compiled once a dtype, as a C function, and reached through its address. The drivers that call
-them, serial or with ``prange``, know only addresses: they are compiled once for all.
+Each task function is compiled once a dtype, as a C function, and reached through its address. What leads from stage to
+stage knows only addresses: it is compiled once for all.
 """
 
 from __future__ import annotations
@@ -17,32 +19,38 @@ from functools import cache
 from typing import Any
 
 from .._jit import carray, from_dtype, intrinsic, ir, njit, parallel, prange, serial, types
-from .activations import activate, scale_by_slope
-from .costs import cost_and_delta
+from .activations import SOFTMAX, activate, row_maximum, scale_by_slope, softmax_row
+from .costs import cost_and_delta, needs_slope
 from .dense import dense_delta, dense_forward, dense_gradient, panel_width, refresh_transpose
-from .gather import gather_inputs, gather_targets
-from .layout import COST, DELTA, LAYER, RUN, TILE
+from .gather import gather_inputs, label_of, targets_at
+from .layout import COST, FORWARD, LAYER, PANEL, RUN, STAGE, TILE
+from .online import online_layer
 from .simd import (
-    copy_bytes,
     equal_bits,
-    greater_bits,
     lanes_of,
     load,
+    load_first,
     load_int,
     load_scalar,
+    lowest_bit,
     number,
     size_of,
     splat,
+    store,
+    store_first,
     store_int,
     store_scalar,
     unit_of,
 )
-from .update import ADAM, is_online, online_update, update
+from .team import FINISHED, dismiss, finish, next_stage, open_stage, segment_stop, take
+from .update import ADAM, update
 
 # Chunks begin at multiples of the microkernel's rows, so that only the last one has a remainder.
 ROW_GROUP = 8
 # Up to this width the first layer's W stays in the second-level cache beside all else: 784 x 64 numbers are 200 KiB.
 SMALL_WIDTH = 64
+# Rows of W that a task of online SGD updates, 64 as the inputs that a word of the masks covers.
+ONLINE_ROWS = 64
 
 
 @cache
@@ -67,6 +75,25 @@ def call(tc: Any, work: Any, run: Any, layers: Any, tiles: Any, task: Any) -> An
 
 
 @intrinsic
+def call_member(tc: Any, work: Any, at: Any, member: Any) -> Any:
+    """Call ``alone`` or ``together`` at address ``work``."""
+
+    def codegen(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
+        fnty = ir.FunctionType(ir.VoidType(), [ir.IntType(64)] * 2)
+        b.call(b.inttoptr(args[0], fnty.as_pointer()), args[1:])
+        return ctx.get_dummy_value()
+
+    return types.void(*[types.int64] * 3), codegen
+
+
+@intrinsic
+def stages_of(tc: Any, at: Any) -> Any:
+    """The STAGE records at an address."""
+    pointer = types.CPointer(from_dtype(STAGE))
+    return pointer(types.int64), lambda ctx, b, sig, args: b.inttoptr(args[0], ctx.get_value_type(pointer))
+
+
+@intrinsic
 def run_pointer(tc: Any, at: Any) -> Any:
     """The RUN record at an address. Drivers get a plain int: numba takes 10 us to look at a record array's type."""
     pointer = types.CPointer(from_dtype(RUN))
@@ -75,56 +102,50 @@ def run_pointer(tc: Any, at: Any) -> Any:
 
 # ---------------------------------------------------------------- phase 1
 @njit
-def largest(one, row, n):
-    """Where in a row of n numbers the largest is, the first of equals."""
-    size, best = size_of(one), 0
-    for j in range(1, n):
-        if load_scalar(one, row + size * j) > load_scalar(one, row + size * best):
-            best = j
-    return best
-
-
-@njit
-def is_right(one, outputs, label, n):
-    """Whether the first of the largest of n outputs is at ``label``; on vectors, as branches would be unforeseeable."""
+def place_of_largest(one, row, n):
+    """Where in a row of n numbers the largest is, the first of equals; without branches that nobody could foresee."""
     size, lanes = size_of(one), lanes_of(one)
-    top = splat(load_scalar(one, outputs + size * label))
+    top = splat(row_maximum(one, row, n))
     for j in range(0, n, lanes):
-        row = load(one, outputs + size * j)
-        rivals = equal_bits(row, top)
-        rivals &= (1 << max(0, min(lanes, label - j))) - 1
-        rivals |= greater_bits(row, top) & ((1 << min(lanes, n - j)) - 1)
-        if rivals:
-            return False
-    return True
+        bits = equal_bits(load_first(one, row + size * j, n - j, -math.inf), top)
+        if bits:
+            return j + lowest_bit(bits)
+    return -1  # NaN
 
 
 @njit
-def is_hit(one, outputs, targets, label, n):
+def is_hit(one, outputs, label, row, n):
     """Whether a sample was classified right; with one output, on the same side of 1/2 as its target."""
     if n == 1:
-        return (load_scalar(one, outputs) >= 0.5) == (load_scalar(one, targets) >= 0.5)
-    return is_right(one, outputs, label if label >= 0 else largest(one, targets, n), n)
+        return (load_scalar(one, outputs) >= 0.5) == (load_scalar(one, row) >= 0.5)
+    return place_of_largest(one, outputs, n) == (label if label >= 0 else place_of_largest(one, row, n))
+
+
+@njit
+def slope_rows(one, run, layer, r0, r1, j0, j1):
+    """delta = dC/da f'(z) for rows r0 to r1, columns j0 to j1 of a layer whose d holds dC/da."""
+    size, row = size_of(one), r0 * layer.ld + j0
+    d, a, z = run.deltas + size * (layer.d + row), run.acts + size * (layer.a + row), run.acts + size * (layer.z + row)
+    scale_by_slope(one, layer.activation, d, a, z, size * layer.ld, r1 - r0, j1 - j0)
 
 
 @njit
 def judge(one, run, layer, chunk, r0, r1):
     """Costs, hits and output deltas of rows r0 to r1 of the last layer."""
-    size, correct, total = size_of(one), 0, 0.0
-    column_costs = run.column_costs + 2 * size * chunk * layer.width
-    scale_row = column_costs + size * layer.width
-    for j in range(layer.width):
-        store_scalar(number(one, 0.0), column_costs + size * j)
-        store_scalar(number(one, run.scale if j < layer.n_out else 0.0), scale_row + size * j)
+    size, correct, total, n = size_of(one), 0, 0.0, layer.n_out
+    column_costs, scale = run.column_costs + size * chunk * layer.width, number(one, run.scale)
+    for j in range(0, n, lanes_of(one)):
+        store(splat(number(one, 0.0)), column_costs + size * j)
     for r in range(r0, r1):
-        label, row = gather_targets(one, run, layer, r), r * layer.ld
-        z, a = run.acts + size * (layer.z + row), run.acts + size * (layer.a + row)
-        targets = run.targets + size * r * layer.width
-        addresses = (z, a, run.deltas + size * (layer.d + row), targets)
-        cost_and_delta(one, run.cost, layer.activation, addresses, scale_row, column_costs, layer.n_out, layer.width)
+        label, target, row = label_of(run, r), targets_at(one, run, layer, r), r * layer.ld
+        z, a, d = layer.z + row, layer.a + row, layer.d + row
+        z, a, d = run.acts + size * z, run.acts + size * a, run.deltas + size * d
+        cost_and_delta(one, run.cost, layer.activation, (z, a, d, label, target), scale, column_costs, n)
         if run.count_hits:
-            correct += is_hit(one, a, targets, label, layer.n_out)
-    for j in range(layer.n_out):
+            correct += is_hit(one, a, label, target, n)
+    if needs_slope(run.cost, layer.activation):
+        slope_rows(one, run, layer, r0, r1, 0, layer.width)
+    for j in range(n):
         total += load_scalar(one, column_costs + size * j)
     store_scalar(total, run.costs + 8 * chunk)
     store_int(correct, run.correct + 8 * chunk)
@@ -138,61 +159,103 @@ def chunk_start(run, chunk):
 
 
 @njit
-def first_layer(one, run, layer, r0, r1):
-    """Gather rows r0 to r1 and compute the first layer's z, a few rows at a time where W is small.
+def gather(one, run, layer, r0, r1):
+    """Bring rows r0 to r1 of the inputs."""
+    for r in range(r0, r1):
+        gather_inputs(one, run, layer, r)
+
+
+@njit
+def forward_layer(one, run, layer, r0, r1, j0, j1):
+    """z and the activations of rows r0 to r1, columns j0 to j1, of one layer; softmax waits for the whole row."""
+    size = size_of(one)
+    dense_forward(one, run, layer, r0, r1, j0, j1)
+    row = r0 * layer.ld + j0
+    z, a = run.acts + size * (layer.z + row), run.acts + size * (layer.a + row)
+    activate(one, layer.activation, z, a, size * layer.ld, r1 - r0, j1 - j0)
+
+
+@njit
+def first_layers(one, run, layer, stage, r0, r1, j0, j1):
+    """Gather rows r0 to r1 and compute the first layer's activations, a few rows at a time where W is small.
 
     Then the rows are still in the first-level cache when they are multiplied. A large W should rather be read once.
     """
-    step = ROW_GROUP if layer.width <= SMALL_WIDTH else r1 - r0
+    step = ROW_GROUP if layer.width <= SMALL_WIDTH else max(1, r1 - r0)
     for start in range(r0, r1, step):
         stop = min(start + step, r1)
-        for r in range(start, stop):
-            gather_inputs(one, run, layer, r)
-        dense_forward(one, run, layer, start, stop)
+        if stage.gather:
+            gather(one, run, layer, start, stop)
+        if stage.forward_to > 0:
+            forward_layer(one, run, layer, start, stop, j0, j1)
 
 
 @njit
-def forward(one, run, layers, r0, r1):
-    """Gather rows r0 to r1 and compute every layer's activations."""
+def finish_rows(one, run, layer, r0, r1):
+    """Softmax, and the outputs where they are asked for: what needs the last layer's whole rows."""
     size = size_of(one)
-    for l in range(run.n_layers):  # noqa: E741 - l is the layer, in every book
-        layer = layers[l]
-        if l == 0:
-            first_layer(one, run, layer, r0, r1)
-        else:
-            dense_forward(one, run, layer, r0, r1)
-        z, a = run.acts + size * (layer.z + r0 * layer.ld), run.acts + size * (layer.a + r0 * layer.ld)
-        activate(one, layer.activation, z, a, size * layer.ld, r1 - r0, layer.n_out, layer.width)
+    for r in range(r0, r1):
+        a = run.acts + size * (layer.a + r * layer.ld)
+        if layer.activation == SOFTMAX:
+            softmax_row(one, a, layer.n_out, layer.width)
+        if run.what == FORWARD:
+            out = run.out + size * (run.first + r) * layer.n_out
+            for j in range(0, layer.n_out, lanes_of(one)):
+                store_first(load(one, a + size * j), out + size * j, layer.n_out - j)
 
 
 @njit
-def backward(one, run, layers, r0, r1):
-    """From the output delta back: delta_before = (delta W^T) f'(z_before)."""
-    size = size_of(one)
-    for l in range(run.n_layers - 1, 0, -1):  # noqa: E741
-        layer, before = layers[l], layers[l - 1]
-        dense_delta(one, run, layer, before, r0, r1)
-        row = r0 * before.ld
-        d, a, z = run.deltas + size * (before.d + row), run.acts + size * (before.a + row), before.z + row
-        scale_by_slope(one, before.activation, d, a, run.acts + size * z, size * before.ld, r1 - r0, before.width)
+def backward_layer(one, run, layer, before, r0, r1, j0, j1):
+    """delta_before = (delta W^T) f'(z_before) for rows r0 to r1, columns j0 to j1 of the layer before."""
+    dense_delta(one, run, layer, before, r0, r1, j0, j1)
+    slope_rows(one, run, before, r0, r1, j0, j1)
 
 
-def samples(theta, run_at, layers_at, tiles_at, chunk):
-    """Phase 1 for one chunk of the block's samples."""
+@njit
+def step_layer(one, run, layers, l, i0, i1):  # noqa: E741
+    """Online SGD at layer l: update rows i0 to i1 of W, and bring delta to these units of the layer before."""
+    layer, size = layers[l], size_of(one)
+    if l == 0:
+        online_layer(one, run, layer, 0, i0, i1)
+        return
+    before = layers[l - 1]
+    online_layer(one, run, layer, run.deltas + size * before.d, i0, i1)
+    slope_rows(one, run, before, 0, 1, i0, min(i1, before.width))
+
+
+@njit
+def panel_columns(width, panel):
+    """The columns of a panel."""
+    return PANEL * panel, min(PANEL * (panel + 1), width)
+
+
+def samples(theta, run_at, layers_at, tiles_at, task):
+    """Phase 1, or the part of it that the stage says, for one chunk of the block's samples or for one panel."""
     one, run = unit_of(theta), carray(run_at, 1)[0]
-    layers = carray(layers_at, run.n_layers)
-    last = layers[run.n_layers - 1]
-    r0, r1 = chunk_start(run, chunk), chunk_start(run, chunk + 1)
-    forward(one, run, layers, r0, r1)
-    size = size_of(one)
-    if run.out:
-        for r in range(r0, r1):
-            target = run.out + size * (run.first + r) * last.n_out
-            copy_bytes(run.acts + size * (last.a + r * last.ld), target, size * last.n_out)
-    if run.what >= COST:
-        judge(one, run, last, chunk, r0, r1)
-    if run.what >= DELTA:
-        backward(one, run, layers, r0, r1)
+    layers, stage = carray(layers_at, run.n_layers), carray(stages_of(run.stages), run.n_stages)[run.stage]
+    r0, r1 = 0, run.rows
+    if not stage.by_columns:
+        r0, r1 = chunk_start(run, task), chunk_start(run, task + 1)
+    for l in range(stage.forward_from, max(stage.forward_to, stage.gather)):  # noqa: E741 - the layer, in every book
+        layer = layers[l]
+        j0, j1 = panel_columns(layer.width, task) if stage.by_columns else (0, layer.width)
+        if l == 0:
+            first_layers(one, run, layer, stage, r0, r1, j0, j1)
+        else:
+            forward_layer(one, run, layer, r0, r1, j0, j1)
+    if stage.judge:
+        last = layers[run.n_layers - 1]
+        finish_rows(one, run, last, r0, r1)
+        if run.what >= COST:
+            judge(one, run, last, task, r0, r1)
+    for l in range(stage.backward_from, stage.backward_to, -1):  # noqa: E741
+        if stage.online:
+            rows = ONLINE_ROWS if stage.by_columns else layers[l].n_in + 1
+            step_layer(one, run, layers, l, rows * task, rows * (task + 1))
+            continue
+        before = layers[l - 1]
+        j0, j1 = panel_columns(before.width, task) if stage.by_columns else (0, before.width)
+        backward_layer(one, run, layers[l], before, r0, r1, j0, j1)
 
 
 # ---------------------------------------------------------------- phase 2
@@ -203,36 +266,52 @@ def tiles(theta, run_at, layers_at, tiles_at, task):
     layer = carray(layers_at, run.n_layers)[tile.layer]
     panel = layer.w + tile.j0 * (layer.n_in + 1)
     width = panel_width(layer.width, tile.j0)
-    if run.update and is_online(run):
-        online_update(one, run, layer, tile, panel, width)
-    else:
-        dense_gradient(one, run, layer, tile, run.grad + size_of(one) * panel)
-        if not run.update:
-            return
-        update(one, run, panel + tile.i0 * width, (tile.i1 - tile.i0) * width, True)
-        if tile.bias:
-            update(one, run, panel + layer.n_in * width, width, False)
+    dense_gradient(one, run, layer, tile, run.grad + size_of(one) * panel)
+    if not run.update:
+        return
+    update(one, run, panel + tile.i0 * width, (tile.i1 - tile.i0) * width, True)
+    if tile.bias:
+        update(one, run, panel + layer.n_in * width, width, False)
     if layer.wt >= 0:
         refresh_transpose(one, run, layer, tile.j0, tile.i0, tile.i1)
 
 
-# ---------------------------------------------------------------- the drivers
+# ---------------------------------------------------------------- from stage to stage
 @njit
 def start_block(run, first, rows):
     """Point the run at ``rows`` samples from ``first``, cut into chunks of about ``chunk_rows``."""
     run.first = first
     run.rows = rows
     run.chunks = max(1, (rows + run.chunk_rows // 2) // run.chunk_rows)
+    batch_rows = min(run.stop - run.batch_start, run.batch)
+    run.scale = 1.0 / batch_rows if run.average else 1.0
+    run.keep_gradient = first > run.batch_start
+    run.update = run.learning_rates != 0 and first + rows == run.batch_start + batch_rows
+    if run.learning_rates and first == run.batch_start:
+        start_update(run)
 
 
 @njit
-def start_update(run, k):
+def start_update(run):
     """Set what depends on the update's number: the learning rate, and Adam's corrections for its zero start."""
+    run.eta = load_scalar(1.0, run.learning_rates + 8 * ((run.batch_start - run.start) // run.batch))
     run.updates += 1
-    run.eta = load_scalar(1.0, run.learning_rates + 8 * k)
     if run.optimizer == ADAM:
         run.correction1 = 1.0 / (1.0 - run.beta1**run.updates)
         run.correction2 = 1.0 / (1.0 - run.beta2**run.updates)
+
+
+@njit
+def next_block(run):
+    """Go on to the next block of samples, in the next batch where this one is done; whether there is one."""
+    first = run.first + run.rows
+    batch_stop = min(run.stop, run.batch_start + run.batch)
+    if first == batch_stop:
+        run.batch_start = first
+        batch_stop = min(run.stop, first + run.batch)
+    if first < batch_stop:
+        start_block(run, first, min(run.block, batch_stop - first))
+    return first < batch_stop
 
 
 @njit
@@ -244,59 +323,82 @@ def collect(run):
     return math.isfinite(run.total_cost)
 
 
-def _run(at, start, stop, threads):
+@njit
+def enter(run, number):
+    """Make a stage the one at work."""
+    stage = carray(stages_of(run.stages), run.n_stages)[number]
+    run.stage = number
+    run.work = stage.work
+    run.tasks = stage.tasks or run.chunks
+
+
+@njit
+def advance(run):
+    """Go on to the next stage; whether there is one.
+
+    The first stage packs the parameters and the last one unpacks results; those between run for every block of samples.
+    Updates stop where the cost is no longer finite; nothing is unpacked then: what diverges leaves no trace.
+    """
+    stages = carray(stages_of(run.stages), run.n_stages)
+    if stages[run.stage].judge and run.what >= COST and not collect(run) and run.learning_rates:
+        return False
+    number, last = run.stage + 1, run.n_stages - 1
+    if run.stage == 0 or number == last:
+        number = 1 if next_block(run) else last
+    if run.stage == last:
+        return False
+    enter(run, number)
+    return True
+
+
+def alone(at, member):
+    """Work through all stages on one thread."""
+    run = carray(run_pointer(at), 1)[0]
+    more = True
+    while more:
+        for task in range(run.tasks):
+            call(run.work, at, run.layers, run.tiles, task)
+        more = advance(run)
+
+
+def together(at, member):
+    """Work through all stages as one member of a team (team.py says how)."""
+    run = carray(run_pointer(at), 1)[0]
+    team, threads, stage = run.team, run.threads, 0
+    while stage != FINISHED:
+        done = 0
+        for other in range(threads):
+            segment = (member + other) % threads
+            left = take(team, segment)
+            while left:
+                call(run.work, at, run.layers, run.tiles, segment_stop(run.tasks, segment, threads) - left)
+                done += 1
+                left = take(team, segment)
+        if finish(team, done):
+            if advance(run):
+                open_stage(team, run.tasks, threads)
+            else:
+                dismiss(team, threads)
+        stage = next_stage(team, member, stage)
+
+
+def _launch(at, work, start, stop, threads):
     """Work through the samples at places ``start`` to ``stop`` of the order, a batch after the other.
 
-    ``at`` is the address of the RUN record, which says what to compute: activations only, costs, the gradient, or
-    (where there are learning rates) one update a batch. A batch larger than the work space goes through it in blocks;
-    the gradient is kept between them and the last one updates. The flat parameters are packed first, and updated ones
-    go back only if the cost was finite to the end: what diverges leaves no trace. Returns the first place not done:
-    ``stop``, or where updates stopped because the cost was no longer finite.
+    ``at`` is the address of the RUN record, which says what to compute, ``work`` that of ``alone`` or ``together``. A
+    batch larger than the work space goes through it in blocks; the gradient is kept between them and the last one
+    updates. Returns the first place not done: ``stop``, or where updates stopped as the cost was no longer finite.
     """
     run = carray(run_pointer(at), 1)[0]
-    # Plain numbers for the prange bodies: numba cannot hand them a record.
-    layers, tile_table, samples_work, tiles_work = run.layers, run.tiles, run.samples_work, run.tiles_work
-    k = 0
-    run.stop = stop
-    for task in range(run.n_layers):
-        call(run.pack_work, at, layers, tile_table, task)
-    for batch_start in range(start, stop, run.batch):
-        batch_stop = min(stop, batch_start + run.batch)
-        run.scale = 1.0 / (batch_stop - batch_start) if run.average else 1.0
-        if run.learning_rates:
-            start_update(run, k)
-            k += 1
-        for block_start in range(batch_start, batch_stop, run.block):
-            start_block(run, block_start, min(run.block, batch_stop - block_start))
-            run.keep_gradient = block_start > batch_start
-            run.update = run.learning_rates != 0 and block_start + run.rows == batch_stop
-            tasks = run.chunks
-            for t in prange(threads):
-                for task in range(t, tasks, threads):
-                    call(samples_work, at, layers, tile_table, task)
-            finite = collect(run) if run.what >= COST else True
-            if run.learning_rates and not finite:
-                return batch_start
-            if run.what >= DELTA:
-                tasks = run.n_tiles
-                for t in prange(threads):
-                    for task in range(t, tasks, threads):
-                        call(tiles_work, at, layers, tile_table, task)
-    if run.what >= DELTA:
-        for task in range(run.n_layers):
-            call(run.unpack_work, at, layers, tile_table, task)
-    return stop
+    run.start, run.stop, run.batch_start, run.first, run.rows = start, stop, start, start, 0
+    run.threads = threads
+    enter(run, 0)
+    if threads > 1:
+        dismiss(run.team, threads)  # numbers begin again, at 0
+        open_stage(run.team, run.tasks, threads)
+    for member in prange(threads):
+        call_member(work, at, member)
+    return run.batch_start
 
 
-def _for_each(at, work, tasks, threads):
-    """Call the task function at address ``work`` for tasks 0, 1, ..."""
-    run = carray(run_pointer(at), 1)[0]
-    layers, tile_table = run.layers, run.tiles
-    for t in prange(threads):
-        for task in range(t, tasks, threads):
-            call(work, at, layers, tile_table, task)
-
-
-# A thread takes every so-many-th task, the same ones each time: its tiles of the parameters stay in its own cache.
-run_serial, run_parallel = serial(_run), parallel(_run)
-for_each_serial, for_each_parallel = serial(_for_each), parallel(_for_each)
+launch_serial, launch_parallel = serial(_launch), parallel(_launch)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Callable
 from typing import Any
 
 from .._jit import LANES, cgutils, intrinsic, ir, lower_builtin, models, register_model, templates, types
@@ -102,12 +103,100 @@ def _horner(b: Any, vec: Vector, x: Any, coefficients: list[float]) -> Any:
     return value
 
 
+def emit_pairwise(b: Any, vec: Vector, x: Any, combine: Callable[[Any, Any, Any], Any]) -> Any:
+    """All lanes combined: first half with second half, again and again (llvm.vector.reduce goes lane by lane)."""
+    lanes = vec.lanes
+    while lanes > 1:
+        lanes //= 2
+        upper = [*range(lanes, 2 * lanes), *[0] * (vec.lanes - lanes)]
+        x = combine(b, x, b.shuffle_vector(x, x, ir.Constant(ir.VectorType(I32, vec.lanes), upper)))
+    return b.extract_element(x, I32(0))
+
+
 # ---------------------------------------------------------------- memory
 @intrinsic
 def load(tc: Any, one: Any, address: Any) -> Any:
     """The vector at ``address``."""
     vec = Vector(one)
     return vec(one, types.int64), lambda ctx, b, sig, args: emit_load(b, vec, args[1])
+
+
+def _emit_first(b: Any, vec: Vector, count: Any) -> Any:
+    """For each lane, whether its number is below ``count``, an int64."""
+    lanes = ir.VectorType(I32, vec.lanes)
+    # In 32 bits, where the CPU compares all lanes at once; clamped, as a count may be huge or below 0.
+    most = b.select(b.icmp_signed("<", count, I64(vec.lanes)), count, I64(vec.lanes))
+    some = b.trunc(b.select(b.icmp_signed(">", most, I64(0)), most, I64(0)), I32)
+    undefined = ir.Constant(lanes, ir.Undefined)
+    counts = b.shuffle_vector(b.insert_element(undefined, some, I32(0)), undefined, ir.Constant(lanes, [0] * vec.lanes))
+    return b.icmp_signed("<", ir.Constant(lanes, list(range(vec.lanes))), counts)
+
+
+@intrinsic
+def load_first(tc: Any, one: Any, address: Any, count: Any, fill: Any) -> Any:
+    """The first ``count`` numbers from ``address`` on, ``fill`` in the lanes behind them; no other memory is read."""
+    vec = Vector(one)
+
+    def codegen(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
+        mask = _emit_first(b, vec, args[2])
+        fnty = ir.FunctionType(vec.ir, [vec.ir.as_pointer(), I32, mask.type, vec.ir])
+        name = f"llvm.masked.load.v{vec.lanes}f{vec.dtype.bitwidth}.p0"
+        fill = emit_splat(b, vec, ctx.cast(b, args[3], sig.args[3], one))
+        pointer = b.inttoptr(args[1], vec.ir.as_pointer())
+        fn = cgutils.get_or_insert_function(b.module, fnty, name)
+        return b.call(fn, [pointer, I32(vec.dtype.bitwidth // 8), mask, fill])
+
+    return vec(one, types.int64, types.int64, fill), codegen
+
+
+@intrinsic
+def store_first(tc: Any, vec: Any, address: Any, count: Any) -> Any:
+    """Write the first ``count`` lanes of ``vec`` to ``address``, and no other memory."""
+
+    def codegen(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
+        mask = _emit_first(b, vec, args[2])
+        fnty = ir.FunctionType(ir.VoidType(), [vec.ir, vec.ir.as_pointer(), I32, mask.type])
+        fn = cgutils.get_or_insert_function(b.module, fnty, f"llvm.masked.store.v{vec.lanes}f{vec.dtype.bitwidth}.p0")
+        b.call(fn, [args[0], b.inttoptr(args[1], vec.ir.as_pointer()), I32(vec.dtype.bitwidth // 8), mask])
+        return ctx.get_dummy_value()
+
+    return types.void(vec, types.int64, types.int64), codegen
+
+
+@intrinsic
+def first_lanes(tc: Any, value: Any, count: Any) -> Any:
+    """``value``, a scalar, in the first ``count`` lanes, and 0 in the others."""
+    vec = Vector(value)
+
+    def codegen(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
+        return b.select(_emit_first(b, vec, args[1]), emit_splat(b, vec, args[0]), emit_constant(vec, 0.0))
+
+    return vec(value, types.int64), codegen
+
+
+@intrinsic
+def one_hot(tc: Any, one: Any, lane: Any) -> Any:
+    """1 in one lane and 0 in the others; 0 in all where there is no such lane."""
+    vec = Vector(one)
+
+    def codegen(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
+        upto, below = _emit_first(b, vec, b.add(args[1], I64(1))), _emit_first(b, vec, args[1])
+        return b.select(b.xor(upto, below), emit_constant(vec, 1.0), emit_constant(vec, 0.0))
+
+    return vec(one, types.int64), codegen
+
+
+@intrinsic
+def largest_lane(tc: Any, x: Any) -> Any:
+    """The largest number of a vector without NaN."""
+
+    def larger(b: Any, x: Any, y: Any) -> Any:
+        return b.select(b.fcmp_ordered(">", x, y), x, y)
+
+    def codegen(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
+        return emit_pairwise(b, x, args[0], larger)
+
+    return x.dtype(x), codegen
 
 
 @intrinsic
@@ -270,20 +359,14 @@ def nonzero_bits(tc: Any, one: Any, address: Any) -> Any:
     return types.int64(one, types.int64), codegen
 
 
-def _emit_compare_bits(b: Any, vec: Vector, relation: str, x: Any, y: Any) -> Any:
-    return b.zext(b.bitcast(b.fcmp_ordered(relation, x, y), ir.IntType(vec.lanes)), I64)
-
-
-@intrinsic
-def greater_bits(tc: Any, x: Any, y: Any) -> Any:
-    """A bit for each lane: whether x > y there."""
-    return types.int64(x, y), lambda ctx, b, sig, args: _emit_compare_bits(b, x, ">", *args)
-
-
 @intrinsic
 def equal_bits(tc: Any, x: Any, y: Any) -> Any:
     """A bit for each lane: whether x == y there."""
-    return types.int64(x, y), lambda ctx, b, sig, args: _emit_compare_bits(b, x, "==", *args)
+
+    def codegen(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
+        return b.zext(b.bitcast(b.fcmp_ordered("==", *args), ir.IntType(x.lanes)), I64)
+
+    return types.int64(x, y), codegen
 
 
 @intrinsic

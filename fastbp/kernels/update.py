@@ -21,10 +21,7 @@ from .simd import (
     fma,
     lanes_of,
     load,
-    load_int,
     load_like,
-    load_scalar,
-    lowest_bit,
     size_of,
     sqrt,
     store,
@@ -64,42 +61,6 @@ def _adam(run, w, g, m_at, s_at):
     store(m, m_at)
     store(s, s_at)
     return w - (run.eta * run.correction1) * m / (sqrt(run.correction2 * s) + run.epsilon)
-
-
-@njit
-def is_online(run):
-    """Whether an update is one of plain SGD from a single sample, which needs no gradient summed before."""
-    return run.rows == 1 and run.batch == 1 and run.optimizer == SGD and run.l1 == 0.0 and run.l2 == 0.0
-
-
-@njit
-def online_update(one, run, layer, tile, panel, width):
-    """W[i] -= eta a_i delta for a tile and the batch's only sample, for plain SGD; where a_i is 0 nothing is touched.
-
-    The operations are those of the gradient and the update one after the other, and so are the bits.
-    """
-    size, delta = size_of(one), run.deltas + size_of(one) * (layer.d + tile.j0)
-    inputs = run.acts + size * layer.a_in
-    w = run.theta + size * panel
-    if run.skip_zeros and layer.wt < 0:
-        for i0 in range(tile.i0, tile.i1, 64):
-            bits = load_int(run.input_masks + i0 // 8)  # 64 inputs a word
-            while bits:
-                i = i0 + lowest_bit(bits)
-                bits &= bits - 1
-                step_row(one, run.eta, load_scalar(one, inputs + size * i), delta, w + size * i * width, width)
-    else:
-        for i in range(tile.i0, tile.i1):
-            step_row(one, run.eta, load_scalar(one, inputs + size * i), delta, w + size * i * width, width)
-    if tile.bias:
-        step_row(one, run.eta, one, delta, w + size * layer.n_in * width, width)
-
-
-@njit
-def step_row(one, eta, x, delta, row, width):
-    """row -= eta (x delta), rounded after each operation."""
-    for j in range(0, width * size_of(one), lanes_of(one) * size_of(one)):
-        store(load(one, row + j) - eta * (x * load(one, delta + j)), row + j)
 
 
 @njit

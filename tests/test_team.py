@@ -1,0 +1,74 @@
+"""Members of a team share a launch's stages out among those who come, and wait for no one else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fastbp
+from fastbp import _threads
+from fastbp.kernels import minibatch
+from fastbp.kernels.layout import DELTA
+from fastbp.workspace import _member
+
+NARROW, WIDE = (20, 9), (300, 260)
+
+
+def network(widths: tuple[int, ...], dtype: str = "float32") -> fastbp.Network:
+    layers = [fastbp.Dense(n, "tanh") for n in widths]
+    return fastbp.Network(33, [*layers, fastbp.Dense(3, "softmax")], dtype=dtype, seed=2)
+
+
+@pytest.fixture
+def samples(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    return rng.normal(size=(50, 33)) * (rng.random((50, 33)) < 0.7), rng.integers(0, 3, 50)
+
+
+@pytest.mark.parametrize("widths", [NARROW, WIDE])
+@pytest.mark.parametrize("members", [2, 3, 5])
+def test_one_member_does_the_work_of_all_who_do_not_come(
+    widths: tuple[int, ...], members: int, samples: tuple[np.ndarray, np.ndarray]
+) -> None:
+    """The serial driver sends one after the other: the first finds nobody beside it, the others nothing to do."""
+    net = network(widths)
+    expected = net.gradient(*samples).flat
+    inputs, targets = net._samples(*samples)
+    got = np.empty_like(expected)
+    workspace = net._borrow(len(inputs))
+    workspace.point_at(inputs, targets)
+    workspace.prepare(DELTA, len(inputs), net._theta, got)
+    workspace.launch(0, 0, 1)
+    workspace._seat(members)
+    stop = minibatch.launch_serial(workspace._at, _member(minibatch.together), 0, len(inputs), members)
+    assert stop == len(inputs)
+    np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.skipif(_threads.available() < 2, reason="one CPU")
+@pytest.mark.parametrize("batch_size", [1, 7, 50])
+@pytest.mark.parametrize("widths", [NARROW, WIDE])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_threads_train_to_the_same_bits(
+    dtype: str, widths: tuple[int, ...], batch_size: int, samples: tuple[np.ndarray, np.ndarray]
+) -> None:
+    nets = [network(widths, dtype) for _ in range(2)]
+    for threads, net in enumerate(nets, 1):
+        trainer = fastbp.Trainer(net, fastbp.SGD(0.1), batch_size=batch_size, n_threads=threads)
+        inputs, targets = net._samples(*samples)
+        workspace = trainer._workspace(inputs)
+        workspace.point_at(inputs, targets)
+        workspace.prepare(DELTA, batch_size, net._theta)
+        rates = np.full(50, 0.1)
+        workspace["learning_rates"] = rates.ctypes.data
+        for _ in range(3):  # the trainer itself would choose how many threads
+            assert workspace.launch(0, len(inputs), threads) == len(inputs)
+    np.testing.assert_array_equal(nets[0].get_parameters(), nets[1].get_parameters())
+
+
+def test_a_launch_that_diverges_ends_for_all_members(samples: tuple[np.ndarray, np.ndarray]) -> None:
+    net = network(WIDE)
+    before = net.get_parameters()
+    with pytest.raises(fastbp.TrainingDiverged), np.errstate(all="ignore"):
+        fastbp.Trainer(net, fastbp.SGD(1e38), batch_size=5, n_threads=2).fit(*samples, epochs=50)
+    assert np.isfinite(net.get_parameters()).all()
+    assert before.shape == net.get_parameters().shape
