@@ -11,7 +11,10 @@ array([0, 1, 1, 0])
 from . import datasets, schedules
 from .errors import CheckpointError, DataError, MissingExtraError, TrainingDiverged
 from .explain import Explanation, explain
+from .explain_batch import BatchExplanation, explain_batch
+from .forensics import SampleForensics, confusion_matrix, sample_forensics
 from .gradcheck import GradientCheck, check_gradients
+from .gradient_log import GradientLog
 from .layers import Dense
 from .model import Gradient, Network
 from .optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
@@ -24,22 +27,28 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "BatchExplanation",
     "CheckpointError",
     "DataError",
     "Dense",
     "Explanation",
     "Gradient",
     "GradientCheck",
+    "GradientLog",
     "History",
     "MissingExtraError",
     "Network",
     "Optimizer",
     "RMSprop",
+    "SampleForensics",
     "Trainer",
     "TrainingDiverged",
     "check_gradients",
+    "confusion_matrix",
     "datasets",
     "explain",
+    "explain_batch",
+    "sample_forensics",
     "schedules",
     "show_config",
     "warmup",

@@ -18,7 +18,7 @@ LAYERS = {"kernels", "errors"}
 WORKSPACE = LAYERS | {"layers", "_jit", "_threads"}
 MODEL = LAYERS | {"layers", "_threads", "workspace"}
 TRAINER = MODEL | {"model", "optimizers", "schedules"}
-EDGE = TRAINER | {"trainer", "checkpoint", "gradcheck", "explain"}
+EDGE = TRAINER | {"trainer", "checkpoint", "gradcheck", "explain", "explain_batch", "forensics", "gradient_log"}
 # room: the rooms of ours that it may import. Downward only.
 MAY_IMPORT: dict[str, set[str]] = {
     "_jit": set(),
@@ -35,6 +35,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "checkpoint": TRAINER,
     "gradcheck": TRAINER,
     "explain": TRAINER,
+    "explain_batch": TRAINER | {"explain"},
+    "forensics": TRAINER | {"explain"},
+    "gradient_log": TRAINER | {"trainer", "forensics"},
     "runtime": TRAINER | {"trainer", "_jit"},
     "datasets": {"datasets", "errors"},
     "estimators": EDGE,

@@ -104,6 +104,65 @@ def test_following_the_nudges_to_the_input_lowers_the_cost(build: Build, rng: np
     assert gain == pytest.approx(step * (nudge @ nudge), rel=1e-2)  # first order; the curvature takes 1e-4 of it
 
 
+def test_the_most_sensitive_parameters(build: Build, rng: np.random.Generator) -> None:
+    network, _ = build(4, [(5, "tanh", False), (3, "sigmoid", True)], "sum_of_squares")
+    x = rng.normal(size=4) * [1, 0, 1, 1]  # nothing comes of input 1: no slope, and no part in the median
+    gradient, parameters = network.gradient(x, 2), network.get_parameters()
+    sizes = np.abs(gradient.flat)
+    top = fastbp.explain(network, x, 2).most_sensitive(100)
+    assert len(top) == network.n_parameters
+    np.testing.assert_allclose([abs(p.nudge) for p in top], np.sort(sizes)[::-1], **CLOSE)
+    assert np.count_nonzero(sizes) == network.n_parameters - 5
+    median = np.median(sizes[sizes > 0])
+    for p in top:
+        place = gradient.biases[p.layer] if p.is_bias else gradient.weights[p.layer][p.row]
+        value = network.biases[p.layer] if p.is_bias else network.weights[p.layer][p.row]
+        assert p.is_bias == (p.row == len(network.weights[p.layer]))
+        np.testing.assert_allclose(
+            [p.nudge, p.times_median], [-place[p.column], abs(place[p.column]) / median], **CLOSE
+        )
+        assert p.value == value[p.column]
+        assert p.value in parameters
+    assert {(p.layer, p.row, p.column) for p in top if p.is_bias} == {(1, 5, 0), (1, 5, 1), (1, 5, 2)}
+    assert fastbp.explain(network, x, 2).most_sensitive(2) == top[:2]
+
+
+def test_where_nothing_has_a_slope_nothing_is_more_sensitive() -> None:
+    network = Network(2, [Dense(1, "identity", initializer="zeros")], cost="sum_of_squares")
+    assert [p.times_median for p in fastbp.explain(network, [1.0, 1.0], 0.0).most_sensitive()] == [0.0, 0.0, 0.0]
+
+
+def test_what_nudges_owe_to_the_activation_they_come_from(build: Build, rng: np.random.Generator) -> None:
+    network, _ = build(4, [(5, "tanh", True), (3, "sigmoid", False)], "sum_of_squares")
+    e = fastbp.explain(network, rng.normal(size=4), 1)
+    for layer, nudges in enumerate(e.weight_nudges):
+        h = e.hebbian(layer)
+        np.testing.assert_allclose(np.outer(h.activation, h.wanted), nudges, **CLOSE)
+        np.testing.assert_allclose(
+            np.abs(nudges) / np.abs(nudges).sum(axis=0), h.share[:, None] + np.zeros(nudges.shape)
+        )
+        hebb = np.outer(e.a[layer], e.a[layer + 1])
+        lengths = np.linalg.norm(nudges) * np.linalg.norm(hebb)
+        assert h.agreement == pytest.approx((nudges * hebb).sum() / lengths, rel=1e-12)
+    assert e.hebbian(-1).agreement == e.hebbian(1).agreement
+    silent = fastbp.explain(network, np.zeros(4), 1).hebbian(0)
+    np.testing.assert_array_equal(silent.share, np.zeros(4))
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"), [(2, "layer: got 2, expected 0 to 1"), (-3, "layer: got -3"), ("a", "layer: got 'a'")]
+)
+def test_no_such_layer(layer: Any, message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        fastbp.explain(NETWORK, np.zeros(4), 0).hebbian(layer)
+
+
+@pytest.mark.parametrize("k", [0, 1.5, True])
+def test_no_such_number_of_parameters(k: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match=f"k: got {k}"):
+        fastbp.explain(NETWORK, np.zeros(4), 0).most_sensitive(k)
+
+
 NETWORK = Network(4, [Dense(5, "tanh"), Dense(3, "softmax")])
 
 

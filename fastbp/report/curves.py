@@ -1,13 +1,13 @@
-"""Learning curves: cost and accuracy, epoch by epoch."""
+"""A run's learning curve as a file: cost and accuracy, epoch by epoch."""
 
 from __future__ import annotations
 
 import io
 import os
-from collections.abc import Sequence
 
 from fastbp.checkpoint import atomic_write
 from fastbp.errors import MissingExtraError
+from fastbp.report.pictures.charts import curve
 from fastbp.trainer import History
 
 
@@ -42,27 +42,11 @@ def save_curve(history: History, path: str | os.PathLike[str]) -> None:
     """
     try:
         from matplotlib.figure import Figure
-        from matplotlib.ticker import MaxNLocator
     except ImportError as error:
         raise MissingExtraError("matplotlib", "examples", "drawing a curve") from error
     figure = Figure(figsize=(8.0, 3.5), layout="constrained")  # not pyplot: no window, no global state
-    panels = {
-        "cost": (history.cost, history.validation_cost),
-        "accuracy": (history.accuracy, history.validation_accuracy),
-    }
-    for axes, (name, curves) in zip(figure.subplots(1, 2), panels.items(), strict=True):
-        for label, values in zip(("training", "validation"), curves, strict=True):
-            if values:
-                axes.plot(*_points(values), marker=".", label=label)
-        axes.set(title=name, xlabel="epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(alpha=0.3)
-        if history.cost:
-            axes.legend()
+    for quantity, ax in zip(("cost", "accuracy"), figure.subplots(1, 2), strict=True):
+        curve(history, quantity, ax)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120)
     atomic_write(path, buffer.getvalue())
-
-
-def _points(values: Sequence[float]) -> tuple[Sequence[int], Sequence[float]]:
-    return range(1, len(values) + 1), values
