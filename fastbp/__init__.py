@@ -12,8 +12,9 @@ from . import datasets, schedules
 from .errors import CheckpointError, DataError, MissingExtraError, TrainingDiverged
 from .explain import Explanation, explain
 from .gradcheck import GradientCheck, check_gradients
+from .gradient import Gradient
 from .layers import Dense
-from .model import Gradient, Network
+from .model import Network
 from .optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
 from .runtime import show_config, warmup
 from .trainer import History, Trainer

@@ -16,7 +16,7 @@ OPTIONAL = {"scipy", "sklearn", "matplotlib", "tqdm", "pooch", "mlxtend", "torch
 
 LAYERS = {"kernels", "errors"}
 WORKSPACE = LAYERS | {"layers", "_jit", "_threads"}
-MODEL = LAYERS | {"layers", "_threads", "workspace"}
+MODEL = LAYERS | {"layers", "arguments", "gradient", "_threads", "workspace"}
 TRAINER = MODEL | {"model", "optimizers", "schedules"}
 EDGE = TRAINER | {"trainer", "checkpoint", "gradcheck", "explain"}
 # room: the rooms of ours that it may import. Downward only.
@@ -26,6 +26,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "kernels": {"_jit", "kernels"},
     "layers": LAYERS,
+    "arguments": LAYERS | {"layers"},
+    "gradient": LAYERS | {"layers"},
     "optimizers": LAYERS,
     "schedules": {"optimizers", "layers", "errors"},
     "workspace": WORKSPACE,
