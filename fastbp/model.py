@@ -328,6 +328,156 @@ class Network:
 
         return checkpoint.load(path)
 
+    # ------------------------------------------------------------ other programs
+    def to_onnx(self, path: str | os.PathLike[str], input_dtype: str | None = None) -> None:
+        """Write the network as an ONNX file (opset 13, IR version 7), whole or not at all.
+
+        The graph takes ``x`` (batch, n_in) and gives ``outputs`` (batch, n_out) in the network's dtype, for any batch.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            The file's name as given.
+        input_dtype : str, optional
+            Of ``x``: the network's dtype by default. "uint8" for a network that was trained on uint8 images, which
+            the graph then scales by 1/255 as fastbp does; a network does not know what it was trained on.
+
+        Raises
+        ------
+        MissingExtraError
+            If onnx is not installed: ``pip install "fastbp[exchange]"``.
+        ValueError, OSError
+            If a parameter is NaN or infinite, or all are over 2 GB; if the file cannot be written.
+
+        Examples
+        --------
+        >>> Network(784, [Dense(10, "softmax")]).to_onnx("net.onnx", input_dtype="uint8")  # doctest: +SKIP
+        """
+        from .exchange import onnx
+
+        onnx.write(self, path, input_dtype)
+
+    def to_c(self, path: str | os.PathLike[str], input_dtype: str | None = None, name: str = "network") -> None:
+        """Write the network as one file of C99 that needs math.h only, whole or not at all.
+
+        It defines ``void NAME_forward(const T x[n_in], R out[n_out])`` and ``int NAME_classify(const T x[n_in])``, R
+        being float or double as the network's dtype. Nothing is allocated; the weights are constants.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            The file's name as given.
+        input_dtype : str, optional
+            T: the network's dtype by default; "uint8" (unsigned char, scaled by 1/255 there), "float32", "float64".
+        name : str
+            What the names in the file begin with.
+
+        Raises
+        ------
+        ValueError, OSError
+            If a parameter is NaN or infinite, or ``name`` is no C name; if the file cannot be written.
+
+        Examples
+        --------
+        >>> Network(784, [Dense(10, "softmax")]).to_c("digits.c", "uint8", name="digits")  # doctest: +SKIP
+        """
+        from .exchange import c
+
+        c.write(self, path, input_dtype, name)
+
+    def to_torch(self) -> Any:
+        """The network as a ``torch.nn.Sequential`` of Linear and activations, with copies of the parameters.
+
+        Raises
+        ------
+        MissingExtraError, ValueError
+            If torch is not installed; if a parameter is NaN or infinite.
+
+        Examples
+        --------
+        >>> Network(2, [Dense(1, "sigmoid")]).to_torch()  # doctest: +SKIP
+        Sequential(
+          (0): Linear(in_features=2, out_features=1, bias=True)
+          (1): Sigmoid()
+        )
+        """
+        from .exchange import torch
+
+        return torch.to_module(self)
+
+    @staticmethod
+    def from_torch(module: Any, cost: str | None = None) -> Network:
+        """A network that computes what a ``torch.nn`` module computes outside training, with copies of its parameters.
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            A Sequential, nested or not, of Linear, the activations that fastbp has (GELU in its tanh form, the others
+            with PyTorch's defaults), and Identity, Flatten and Dropout, which change nothing here.
+        cost : str, optional
+            As in ``Network``; PyTorch keeps the cost apart from the module.
+
+        Raises
+        ------
+        MissingExtraError, ValueError
+            If torch is not installed; if there is another module, another option, NaN or infinity. It is named.
+
+        Examples
+        --------
+        >>> from torch import nn  # doctest: +SKIP
+        >>> Network.from_torch(nn.Sequential(nn.Linear(2, 3), nn.Softmax(dim=1)))  # doctest: +SKIP
+        Network(2, [Dense(3, "softmax")], cost="cross_entropy", dtype="float32")
+        """
+        from .exchange import torch
+
+        return torch.from_module(module, cost)
+
+    def to_safetensors(self, path: str | os.PathLike[str]) -> None:
+        """Write the parameters under PyTorch's names ("0.weight", ...) with the configuration, whole or not at all.
+
+        The file is the state dict of ``to_torch()``: PyTorch loads it with ``safetensors.torch.load_file``.
+
+        Raises
+        ------
+        MissingExtraError
+            If safetensors is not installed: ``pip install "fastbp[exchange]"``.
+        ValueError, OSError
+            If a parameter is NaN or infinite; if the file cannot be written.
+
+        Examples
+        --------
+        >>> Network(2, [Dense(1)]).to_safetensors("net.safetensors")  # doctest: +SKIP
+        """
+        from .exchange import safetensors
+
+        safetensors.write(self, path)
+
+    @staticmethod
+    def from_safetensors(path: str | os.PathLike[str], config: dict[str, Any] | None = None) -> Network:
+        """Read a network that ``to_safetensors`` wrote, or a state dict that PyTorch users saved as safetensors.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            The file.
+        config : dict, optional
+            As ``config()`` returns it, for a file that fastbp did not write: its architecture.
+
+        Raises
+        ------
+        MissingExtraError, FileNotFoundError
+            If safetensors is not installed; if there is no such file.
+        CheckpointError
+            If a tensor is missing, of no layer, of another shape or dtype, or holds NaN; if the file is corrupt.
+
+        Examples
+        --------
+        >>> Network.from_safetensors("net.safetensors")  # doctest: +SKIP
+        """
+        from .exchange import safetensors
+
+        return safetensors.read(path, config)
+
     # ------------------------------------------------------------ the work
     def _inputs(self, x: ArrayLike) -> tuple[np.ndarray, bool]:
         return arguments.inputs(x, self.n_in, self.dtype)

@@ -40,12 +40,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "runtime": TRAINER | {"trainer", "_jit"},
     "datasets": {"datasets", "errors"},
     "estimators": EDGE,
-    "exchange": EDGE,
+    "exchange": EDGE | {"exchange"},
     "report": EDGE | {"report"},
 }
 ANYTHING = {"__init__", "__main__", "cli"}
-# Network.save and Network.load are methods for the user's sake; they reach up only when called.
-INSIDE_A_FUNCTION = {("model", "checkpoint")}
+# Network.save, Network.to_onnx and their kin are methods for the user's sake; they reach up only when called.
+INSIDE_A_FUNCTION = {("model", "checkpoint"), ("model", "exchange")}
 # room: the packages of others that it may import, beside numpy and the standard library.
 PACKAGES: dict[str, set[str]] = {
     "_jit": {"numba", "llvmlite"},
@@ -53,7 +53,7 @@ PACKAGES: dict[str, set[str]] = {
     "kernels": {"llvmlite"},
     "datasets": {"pooch", "mlxtend", "sklearn"},
     "estimators": {"sklearn"},
-    "exchange": {"onnx", "safetensors"},
+    "exchange": {"onnx", "safetensors", "torch"},
     "report": {"matplotlib"},
     "progress": {"tqdm"},
     "cli": {"PIL", "tqdm"},
