@@ -82,6 +82,12 @@ def test_from_torch(activation: str, dtype: str) -> None:
     assert_the_same(network, module, dtype)
 
 
+def test_one_activation_in_two_places() -> None:
+    tanh = nn.Tanh()
+    module = nn.Sequential(nn.Linear(N_IN, 4), tanh, nn.Linear(4, 3), tanh)
+    assert_the_same(Network.from_torch(module, cost="sum_of_squares"), module, "float32")
+
+
 @pytest.mark.parametrize("dim", [1, -1])
 def test_softmax_and_the_cost(dim: int) -> None:
     module = nn.Sequential(nn.Linear(N_IN, 3), nn.Softmax(dim=dim))
@@ -125,8 +131,13 @@ def test_source_builds_the_module(activation: str, dtype: str) -> None:
     assert_the_same(network, built, dtype)
 
 
-class MyLinear(nn.Linear):  # type: ignore[name-defined, misc]
-    """May compute anything."""
+class Linear(nn.Linear):  # type: ignore[name-defined, misc]
+    """May compute anything, whatever its name."""
+
+
+def tied() -> Any:
+    linear = nn.Linear(3, 3)
+    return nn.Sequential(linear, nn.Tanh(), nn.Sequential(linear))
 
 
 def spoilt() -> Any:
@@ -139,7 +150,7 @@ def spoilt() -> Any:
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "unknown layer": (lambda: nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)), r"module 1: .*BatchNorm1d.*Linear"),
     "nested": (lambda: nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.Tanh(), nn.SiLU())), r"module 1\.1: .*SiLU"),
-    "own class": (lambda: nn.Sequential(MyLinear(2, 3)), r"module 0: .*MyLinear"),
+    "own class": (lambda: nn.Sequential(Linear(2, 3)), r"module 0: got test_exchange_torch\.Linear"),
     "alone": (lambda: nn.Conv2d(1, 1, 3), r"module \(the module itself\): .*Conv2d"),
     "no module": (lambda: [nn.Linear(2, 3)], r"builtins\.list"),
     "exact gelu": (lambda: nn.Sequential(nn.Linear(2, 3), nn.GELU()), r"module 1: got GELU with approximate='none', "
@@ -156,6 +167,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "half": (lambda: nn.Sequential(nn.Linear(2, 3)).half(), r"module 0\.weight: got torch.float16"),
     "dtypes": (lambda: nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1).double()), "float32 and float64"),
     "sizes": (lambda: nn.Sequential(nn.Linear(2, 3), nn.Linear(4, 1)), r"module 1: .*4 inputs, expected 3"),
+    "tied": (tied, r"module 2\.0: got the Linear of 0 again"),
     "infinite": (spoilt, r"module 2\.bias: got NaN or infinity"),
 }  # fmt: skip
 

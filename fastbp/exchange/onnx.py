@@ -34,12 +34,7 @@ def write(net: Network, path: str | os.PathLike[str], input_dtype: str | None = 
 
     Examples
     --------
-    >>> import tempfile
-    >>> from fastbp import Dense
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write(Network(2, [Dense(3, "gelu"), Dense(2, "softmax")]), f"{folder}/net.onnx")
-    ...     os.listdir(folder)
-    ['net.onnx']
+    >>> write(Network(2, [Dense(3, "gelu"), Dense(2, "softmax")]), "net.onnx")  # doctest: +SKIP
     """
     try:
         import onnx

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -72,17 +73,38 @@ def source(net: Network) -> str:
     return f"nn.Sequential(\n{body})" + (".double()" if net.dtype == np.float64 else "")
 
 
+def loading_source(net: Network, path: str | os.PathLike[str]) -> str:
+    """The Python that makes a module of a file that ``Network.to_safetensors`` wrote, for who has PyTorch only.
+
+    Examples
+    --------
+    >>> print(loading_source(Network(2, [Dense(1)]), "net.safetensors"))
+    from safetensors.torch import load_file
+    from torch import nn
+    <BLANKLINE>
+    model = nn.Sequential(
+        nn.Linear(2, 1),
+    )
+    model.load_state_dict(load_file('net.safetensors'))
+    """
+    imports = "from safetensors.torch import load_file\nfrom torch import nn\n\n"
+    return f"{imports}model = {source(net)}\nmodel.load_state_dict(load_file({os.fspath(path)!r}))"
+
+
 def from_module(module: Any, cost: str | None = None) -> Network:
     """Build the network of a ``torch.nn`` module; see ``Network.from_torch``."""
     torch = _torch("from_torch")
     layers: list[Dense] = []
     tensors: list[dict[str, np.ndarray]] = []
     activated = True  # whether the last layer has its activation
+    seen: dict[int, str] = {}
     for name, leaf in _leaves(torch, module, ""):
         kind = _kind(torch, name, leaf)
         if kind == "Linear":
             if layers and leaf.in_features != layers[-1].n:
                 raise ValueError(f"module {name}: got a Linear of {leaf.in_features} inputs, expected {layers[-1].n}")
+            if (first := seen.setdefault(id(leaf), name)) != name:
+                raise ValueError(f"module {name}: got the Linear of {first} again, expected weights of its own")
             layers.append(Dense(leaf.out_features, "identity", bias=leaf.bias is not None))
             tensors.append(_arrays(torch, name, leaf))
             activated = False
@@ -107,7 +129,7 @@ def from_module(module: Any, cost: str | None = None) -> Network:
 def _leaves(torch: Any, module: Any, name: str) -> Iterator[tuple[str, Any]]:
     """Every module that is no Sequential, in order, with the name that PyTorch gives it."""
     if type(module) is torch.nn.Sequential:
-        for child, inner in module.named_children():
+        for child, inner in module._modules.items():  # named_children passes over a module that comes again
             yield from _leaves(torch, inner, f"{name}.{child}" if name else child)
     else:
         yield name or "(the module itself)", module
