@@ -15,8 +15,9 @@ from .explain_batch import BatchExplanation, explain_batch
 from .forensics import SampleForensics, confusion_matrix, sample_forensics
 from .gradcheck import GradientCheck, check_gradients
 from .gradient_log import GradientLog
+from .gradient import Gradient
 from .layers import Dense
-from .model import Gradient, Network
+from .model import Network
 from .optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
 from .runtime import show_config, warmup
 from .trainer import History, Trainer

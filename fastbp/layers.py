@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,3 +109,26 @@ class Dense:
         12560
         """
         return (n_in + self.bias) * self.n
+
+
+def views(
+    flat: np.ndarray, n_in: int, layers: Iterable[Dense]
+) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+    """Every layer's weights (n_in, n) and biases (n,), or (0,) without, as views of a flat vector of parameters.
+
+    Examples
+    --------
+    >>> weights, biases = views(np.arange(7), 2, [Dense(2, bias=False), Dense(1)])
+    >>> weights[1].ravel(), biases
+    (array([4, 5]), (array([], dtype=int64), array([6])))
+    """
+    weights: list[np.ndarray] = []
+    biases: list[np.ndarray] = []
+    at = 0
+    for layer in layers:
+        end = at + n_in * layer.n
+        weights.append(flat[at:end].reshape(n_in, layer.n))
+        at = end + layer.bias * layer.n
+        biases.append(flat[end:at])
+        n_in = layer.n
+    return tuple(weights), tuple(biases)

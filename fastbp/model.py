@@ -1,54 +1,28 @@
 """Network: layers and a cost, and the flat parameters that they share.
 
-The parameters are one flat vector, W1 row-major, b1, W2, b2, ...; ``weights`` and ``biases`` are views of it. Here
-arguments are checked; the work is done by a ``Workspace`` and the kernels behind it.
+The parameters are one flat vector, W1 row-major, b1, W2, b2, ...; ``weights`` and ``biases`` are views of it. What is
+given is checked by ``arguments``; the work is done by a ``Workspace`` and the kernels behind it.
 """
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from . import _threads
+from . import _threads, arguments
 from .errors import unknown_name
+from .gradient import Gradient
 from .kernels import persample
-from .kernels.costs import CODES as COSTS
 from .kernels.layout import COST, DELTA, FORWARD
-from .layers import Dense, count
+from .layers import Dense, count, views
 from .workspace import Shape, Workspace
 
-
-@dataclass(frozen=True)
-class Gradient:
-    """The gradient of the averaged cost, flat and by layer.
-
-    Attributes
-    ----------
-    flat : ndarray, (n_parameters,)
-        In the order of ``Network.get_parameters``.
-    weights, biases : tuple of ndarray
-        Views of ``flat``: ``weights[l]`` (n_in, n_out), ``biases[l]`` (n_out,), or (0,) without biases.
-    """
-
-    flat: np.ndarray
-    network: Network
-
-    @cached_property
-    def weights(self) -> tuple[np.ndarray, ...]:
-        """dC/dW of every layer."""
-        return self.network._views(self.flat)[0]
-
-    @cached_property
-    def biases(self) -> tuple[np.ndarray, ...]:
-        """dC/db of every layer."""
-        return self.network._views(self.flat)[1]
+_finite = arguments.finite
 
 
 class Network:
@@ -93,14 +67,14 @@ class Network:
         seed: int = 0,
     ) -> None:
         self.n_in = count("n_in", n_in)
-        self.layers = _resolved(layers)
-        self.cost_name = _checked_cost(cost, str(self.layers[-1].activation))
-        self.dtype = _float_dtype(dtype)
+        self.layers = arguments.layers(layers)
+        self.cost_name = arguments.cost(cost, str(self.layers[-1].activation))
+        self.dtype = arguments.float_dtype(dtype)
         self.seed = count("seed", seed, 0)
         sizes = [self.n_in, *(layer.n for layer in self.layers)]
         self.n_parameters = sum(layer.n_parameters(n) for layer, n in zip(self.layers, sizes, strict=False))
         self._theta = np.zeros(self.n_parameters, self.dtype)
-        self.weights, self.biases = self._views(self._theta)
+        self.weights, self.biases = views(self._theta, self.n_in, self.layers)
         self._spare: list[Workspace] = []
         rng = np.random.default_rng(self.seed)
         for layer, n, weights in zip(self.layers, sizes, self.weights, strict=False):
@@ -122,19 +96,6 @@ class Network:
         return self.layers[-1].n
 
     # ------------------------------------------------------------ parameters
-    def _views(self, flat: np.ndarray) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
-        """Every layer's weights and biases, as views of a flat vector."""
-        weights: list[np.ndarray] = []
-        biases: list[np.ndarray] = []
-        at, n_in = 0, self.n_in
-        for layer in self.layers:
-            end = at + n_in * layer.n
-            weights.append(flat[at:end].reshape(n_in, layer.n))
-            at = end + layer.bias * layer.n
-            biases.append(flat[end:at])
-            n_in = layer.n
-        return tuple(weights), tuple(biases)
-
     def get_parameters(self) -> np.ndarray:
         """A copy of all parameters: (n_parameters,), W1 row-major, b1, W2, b2, ...
 
@@ -165,7 +126,7 @@ class Network:
             raise TypeError(f"parameters: got dtype {given.dtype}, expected floats")
         if given.shape != self._theta.shape:
             raise ValueError(f"parameters: got shape {given.shape}, expected {self._theta.shape}")
-        self._theta[:] = _converted("parameters", given, self.dtype)
+        self._theta[:] = arguments.converted("parameters", given, self.dtype)
 
     # ------------------------------------------------------------ what a network computes
     def forward(self, x: ArrayLike) -> np.ndarray:
@@ -268,7 +229,7 @@ class Network:
         inputs, targets = self._samples(x, y)
         flat = np.empty(self.n_parameters, self.dtype)
         self._pass(DELTA, inputs, targets, grad=flat)
-        return Gradient(flat, self)
+        return Gradient(flat, self.n_in, self.layers)
 
     def per_sample_gradients(self, x: ArrayLike, y: ArrayLike) -> np.ndarray:
         """Every sample's own gradient: (n, n_parameters). Their mean over axis 0 is ``gradient(x, y).flat``.
@@ -367,59 +328,166 @@ class Network:
 
         return checkpoint.load(path)
 
-    # ------------------------------------------------------------ arguments, checked once and here
-    def _inputs(self, x: ArrayLike) -> tuple[np.ndarray, bool]:
-        """x as (n, n_in), contiguous and finite, and whether it was a single sample."""
-        array = np.asarray(x)
-        if not isinstance(x, np.ndarray) and array.dtype.kind in "iu":
-            array = array.astype(np.float64)  # a list of whole numbers
-        if array.dtype.char not in "Bfd":
-            raise TypeError(f"x: got dtype {array.dtype}, expected uint8, float32 or float64")
-        given, single = array.shape, array.ndim == 1
-        if single:
-            array = array[np.newaxis]
-        elif array.ndim == 3:
-            array = array.reshape(len(array), array.shape[1] * array.shape[2])
-        if array.ndim != 2 or array.shape[1] != self.n_in:
-            raise ValueError(f"x: got shape {given}, expected (n, {self.n_in}), or ({self.n_in},) for one sample")
-        if len(array) == 0:
-            raise ValueError(f"x: got shape {given}, expected at least one sample")
-        if array.dtype == np.uint8:
-            return np.ascontiguousarray(array), single
-        if array.dtype == self.dtype:
-            return _converted("x", array, self.dtype), single
-        # float64 that float32 cannot hold must not become infinity inside a kernel: convert it here, where it shows.
-        return _converted("x", array, np.dtype(min(array.dtype, self.dtype))), single
+    # ------------------------------------------------------------ other programs
+    def to_onnx(self, path: str | os.PathLike[str], input_dtype: str | None = None) -> None:
+        """Write the network as an ONNX file (opset 13, IR version 7), whole or not at all.
 
-    def _samples(self, x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-        inputs, single = self._inputs(x)
-        return inputs, self._targets(np.asarray(y)[np.newaxis] if single else y, len(inputs))
+        The graph takes ``x`` (batch, n_in) and gives ``outputs`` (batch, n_out) in the network's dtype, for any batch.
 
-    def _targets(self, y: ArrayLike, n: int) -> np.ndarray:
-        """y as (n,) int64 classes, or as (n, n_out) targets of the network's dtype."""
-        array = np.asarray(y)
-        if array.dtype.kind not in "iuf":
-            raise TypeError(f"y: got dtype {array.dtype}, expected whole classes or floats")
-        wanted = f"({n},) classes or ({n}, {self.n_out}) targets" if self.n_out > 1 else f"({n},) or ({n}, 1) targets"
-        if array.shape == (n, self.n_out) or (self.n_out == 1 and array.shape == (n,)):
-            targets = _converted("y", array, self.dtype).reshape(n, self.n_out)
-            if self.cost_name == "cross_entropy" and (targets.min() < 0 or targets.max() > 1):
-                low, high = targets.min(), targets.max()
-                raise ValueError(f"y: got targets from {low:g} to {high:g}, expected 0 to 1 for cross_entropy")
-            return targets
-        if array.shape != (n,):
-            raise ValueError(f"y: got shape {array.shape}, expected {wanted}")
-        if array.dtype.kind == "f":
-            whole = array[array != np.rint(array)] if _finite(array) else array[~np.isfinite(array)]
-            if len(whole):
-                raise ValueError(f"y: got class {whole[0]}, expected whole numbers from 0 to {self.n_out - 1}")
-        low, high = array.min(), array.max()
-        if low < 0 or high >= self.n_out:
-            bad = low if low < 0 else high
-            raise ValueError(f"y: got class {bad}, expected whole numbers from 0 to {self.n_out - 1}")
-        return np.ascontiguousarray(array, np.int64)
+        Parameters
+        ----------
+        path : str or PathLike
+            The file's name as given.
+        input_dtype : str, optional
+            Of ``x``: the network's dtype by default. "uint8" for a network that was trained on uint8 images, which
+            the graph then scales by 1/255 as fastbp does; a network does not know what it was trained on.
+
+        Raises
+        ------
+        MissingExtraError
+            If onnx is not installed: ``pip install "fastbp[exchange]"``.
+        ValueError, OSError
+            If a parameter is NaN or infinite, or all are over 2 GB; if the file cannot be written.
+
+        Examples
+        --------
+        >>> Network(784, [Dense(10, "softmax")]).to_onnx("net.onnx", input_dtype="uint8")  # doctest: +SKIP
+        """
+        from .exchange import onnx
+
+        onnx.write(self, path, input_dtype)
+
+    def to_c(self, path: str | os.PathLike[str], input_dtype: str | None = None, name: str = "network") -> None:
+        """Write the network as one file of C99 that needs math.h only, whole or not at all.
+
+        It defines ``void NAME_forward(const T x[n_in], R out[n_out])`` and ``int NAME_classify(const T x[n_in])``, R
+        being float or double as the network's dtype. Nothing is allocated; the weights are constants.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            The file's name as given.
+        input_dtype : str, optional
+            T: the network's dtype by default; "uint8" (unsigned char, scaled by 1/255 there), "float32", "float64".
+        name : str
+            What the names in the file begin with.
+
+        Raises
+        ------
+        ValueError, OSError
+            If a parameter is NaN or infinite, or ``name`` is no C name; if the file cannot be written.
+
+        Examples
+        --------
+        >>> Network(784, [Dense(10, "softmax")]).to_c("digits.c", "uint8", name="digits")  # doctest: +SKIP
+        """
+        from .exchange import c
+
+        c.write(self, path, input_dtype, name)
+
+    def to_torch(self) -> Any:
+        """The network as a ``torch.nn.Sequential`` of Linear and activations, with copies of the parameters.
+
+        Raises
+        ------
+        MissingExtraError, ValueError
+            If torch is not installed; if a parameter is NaN or infinite.
+
+        Examples
+        --------
+        >>> Network(2, [Dense(1, "sigmoid")]).to_torch()  # doctest: +SKIP
+        Sequential(
+          (0): Linear(in_features=2, out_features=1, bias=True)
+          (1): Sigmoid()
+        )
+        """
+        from .exchange import torch
+
+        return torch.to_module(self)
+
+    @staticmethod
+    def from_torch(module: Any, cost: str | None = None) -> Network:
+        """A network that computes what a ``torch.nn`` module computes outside training, with copies of its parameters.
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            A Sequential, nested or not, of Linear, the activations that fastbp has (GELU in its tanh form, the others
+            with PyTorch's defaults), and Identity, Flatten and Dropout, which change nothing here.
+        cost : str, optional
+            As in ``Network``; PyTorch keeps the cost apart from the module.
+
+        Raises
+        ------
+        MissingExtraError, ValueError
+            If torch is not installed; if there is another module, another option, NaN or infinity. It is named.
+
+        Examples
+        --------
+        >>> from torch import nn  # doctest: +SKIP
+        >>> Network.from_torch(nn.Sequential(nn.Linear(2, 3), nn.Softmax(dim=1)))  # doctest: +SKIP
+        Network(2, [Dense(3, "softmax")], cost="cross_entropy", dtype="float32")
+        """
+        from .exchange import torch
+
+        return torch.from_module(module, cost)
+
+    def to_safetensors(self, path: str | os.PathLike[str]) -> None:
+        """Write the parameters under PyTorch's names ("0.weight", ...) with the configuration, whole or not at all.
+
+        The file is the state dict of ``to_torch()``: PyTorch loads it with ``safetensors.torch.load_file``.
+
+        Raises
+        ------
+        MissingExtraError
+            If safetensors is not installed: ``pip install "fastbp[exchange]"``.
+        ValueError, OSError
+            If a parameter is NaN or infinite; if the file cannot be written.
+
+        Examples
+        --------
+        >>> Network(2, [Dense(1)]).to_safetensors("net.safetensors")  # doctest: +SKIP
+        """
+        from .exchange import safetensors
+
+        safetensors.write(self, path)
+
+    @staticmethod
+    def from_safetensors(path: str | os.PathLike[str], config: dict[str, Any] | None = None) -> Network:
+        """Read a network that ``to_safetensors`` wrote, or a state dict that PyTorch users saved as safetensors.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            The file.
+        config : dict, optional
+            As ``config()`` returns it, for a file that fastbp did not write: its architecture.
+
+        Raises
+        ------
+        MissingExtraError, FileNotFoundError
+            If safetensors is not installed; if there is no such file.
+        CheckpointError
+            If a tensor is missing, of no layer, of another shape or dtype, or holds NaN; if the file is corrupt.
+
+        Examples
+        --------
+        >>> Network.from_safetensors("net.safetensors")  # doctest: +SKIP
+        """
+        from .exchange import safetensors
+
+        return safetensors.read(path, config)
 
     # ------------------------------------------------------------ the work
+    def _inputs(self, x: ArrayLike) -> tuple[np.ndarray, bool]:
+        return arguments.inputs(x, self.n_in, self.dtype)
+
+    def _samples(self, x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+        """x and y as the kernels take them, checked."""
+        inputs, single = self._inputs(x)
+        y = np.asarray(y)[np.newaxis] if single else y
+        return inputs, arguments.targets(y, len(inputs), self.n_out, self.cost_name, self.dtype)
+
     @cached_property
     def _shape(self) -> Shape:
         return Shape(self.n_in, self.layers, self.cost_name, self.dtype)
@@ -467,63 +535,3 @@ class Network:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(Network.from_config(state["config"]).__dict__)
         self.set_parameters(state["parameters"])
-
-
-def _converted(argument: str, array: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """A C-contiguous array of ``dtype``, native and finite; the array itself where it is that already."""
-    converted = array
-    if array.dtype != dtype or not (array.flags.c_contiguous and array.dtype.isnative):
-        with np.errstate(over="ignore"):
-            converted = np.ascontiguousarray(array, dtype)
-    if not _finite(converted):
-        reason = "NaN or infinity" if not np.isfinite(array).all() else f"a number too large for {dtype}"
-        raise ValueError(f"{argument}: got {reason}, expected finite numbers")
-    return converted
-
-
-def _finite(array: np.ndarray) -> bool:
-    """Whether all numbers are finite. The sum of squares tells in one quick pass, unless it overflowed itself."""
-    flat = array.reshape(-1)
-    with np.errstate(over="ignore", invalid="ignore"):
-        return math.isfinite(flat.dot(flat)) or bool(np.isfinite(array).all())
-
-
-def _resolved(layers: Sequence[Dense]) -> tuple[Dense, ...]:
-    """The layers with every activation named, checked as a sequence."""
-    if isinstance(layers, Dense):
-        raise TypeError("layers: got one Dense, expected a list of them")
-    try:
-        layers = tuple(layers)
-    except TypeError:
-        raise TypeError(f"layers: got {layers!r}, expected a list of Dense") from None
-    if not layers:
-        raise ValueError("layers: got none, expected at least one Dense")
-    for layer in layers:
-        if not isinstance(layer, Dense):
-            raise TypeError(f"layers: got {layer!r}, expected Dense layers")
-    for index, layer in enumerate(layers[:-1]):
-        if layer.activation == "softmax":
-            raise ValueError(f"activation: got softmax in hidden layer {index + 1}, expected it only in the last layer")
-    hidden = [replace(layer, activation=layer.activation or "relu") for layer in layers[:-1]]
-    return (*hidden, replace(layers[-1], activation=layers[-1].activation or "identity"))
-
-
-def _checked_cost(cost: str | None, activation: str) -> str:
-    probability = activation in ("softmax", "sigmoid")
-    if cost is None:
-        return "cross_entropy" if probability else "half_sum_of_squares"
-    if cost not in COSTS:
-        raise unknown_name("cost", cost, COSTS)
-    if cost == "cross_entropy" and not probability:
-        raise ValueError(f"cost: got cross_entropy after {activation}, expected softmax or sigmoid in the last layer")
-    return cost
-
-
-def _float_dtype(dtype: DTypeLike) -> np.dtype:
-    try:
-        found = np.dtype(dtype)
-    except TypeError:
-        found = None
-    if found not in (np.float32, np.float64) or dtype is None:
-        raise ValueError(f"dtype: got {dtype!r}, expected float32 or float64")
-    return np.dtype(found)

@@ -16,7 +16,7 @@ OPTIONAL = {"scipy", "sklearn", "matplotlib", "tqdm", "pooch", "mlxtend", "torch
 
 LAYERS = {"kernels", "errors"}
 WORKSPACE = LAYERS | {"layers", "_jit", "_threads"}
-MODEL = LAYERS | {"layers", "_threads", "workspace"}
+MODEL = LAYERS | {"layers", "arguments", "gradient", "_threads", "workspace"}
 TRAINER = MODEL | {"model", "optimizers", "schedules"}
 EDGE = TRAINER | {"trainer", "checkpoint", "gradcheck", "explain", "explain_batch", "forensics", "gradient_log"}
 # room: the rooms of ours that it may import. Downward only.
@@ -26,6 +26,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "kernels": {"_jit", "kernels"},
     "layers": LAYERS,
+    "arguments": LAYERS | {"layers"},
+    "gradient": LAYERS | {"layers"},
     "optimizers": LAYERS,
     "schedules": {"optimizers", "layers", "errors"},
     "workspace": WORKSPACE,
@@ -41,12 +43,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "runtime": TRAINER | {"trainer", "_jit"},
     "datasets": {"datasets", "errors"},
     "estimators": EDGE,
-    "exchange": EDGE,
+    "exchange": EDGE | {"exchange"},
     "report": EDGE | {"report"},
 }
 ANYTHING = {"__init__", "__main__", "cli"}
-# Network.save and Network.load are methods for the user's sake; they reach up only when called.
-INSIDE_A_FUNCTION = {("model", "checkpoint")}
+# Network.save, Network.to_onnx and their kin are methods for the user's sake; they reach up only when called.
+INSIDE_A_FUNCTION = {("model", "checkpoint"), ("model", "exchange")}
 # room: the packages of others that it may import, beside numpy and the standard library.
 PACKAGES: dict[str, set[str]] = {
     "_jit": {"numba", "llvmlite"},
@@ -54,7 +56,7 @@ PACKAGES: dict[str, set[str]] = {
     "kernels": {"llvmlite"},
     "datasets": {"pooch", "mlxtend", "sklearn"},
     "estimators": {"sklearn"},
-    "exchange": {"onnx", "safetensors"},
+    "exchange": {"onnx", "safetensors", "torch"},
     "report": {"matplotlib"},
     "progress": {"tqdm"},
     "cli": {"PIL", "tqdm"},

@@ -17,9 +17,10 @@ import numpy as np
 import fastbp
 from fastbp import Dense, Network, Trainer, TrainingDiverged, datasets, report, runtime
 from fastbp.cli.images import read_samples
-from fastbp.cli.parser import OPTIMIZERS, UsageError, blame_the_arguments
+from fastbp.cli.parser import FORMATS, OPTIMIZERS, UsageError, blame_the_arguments
 from fastbp.datasets import Split
 from fastbp.errors import DataError
+from fastbp.exchange import torch
 from fastbp.gradcheck import GradientCheck, check_gradients
 from fastbp.optimizers import Optimizer
 
@@ -121,6 +122,24 @@ def _check_text(result: GradientCheck, layers: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def export(args: argparse.Namespace) -> int:
+    """Write a saved network for other programs."""
+    network, path = Network.load(args.model), args.out or args.model.with_suffix(FORMATS[args.to])
+    if path.resolve() == args.model.resolve():
+        raise UsageError(f"argument --out: {path} is the model itself")
+    given = {key: value for key in ("input_dtype", "name") if (value := getattr(args, key)) is not None}
+    takes = {"onnx": {"input_dtype"}, "c": {"input_dtype", "name"}}.get(args.to, set())
+    if wrong := [key for key in given if key not in takes]:
+        raise UsageError(f"argument --{wrong[0].replace('_', '-')}: not of --to {args.to}")
+    with blame_the_arguments(args):
+        getattr(network, "to_safetensors" if args.to == "torch" else f"to_{args.to}")(path, **given)
+    result = {"file": str(path), "format": args.to, "bytes": path.stat().st_size}
+    if args.to == "torch":
+        result["code"] = torch.loading_source(network, path)
+    _show(args, result, result.get("code") or report.table(result))
+    return 0
+
+
 def data_list(args: argparse.Namespace) -> int:
     """List the data sets that have a name."""
     items = datasets.available()
@@ -156,6 +175,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "evaluate": evaluate,
     "predict": predict,
     "check": check,
+    "export": export,
     "data list": data_list,
     "data fetch": data_fetch,
     "config": config,

@@ -15,6 +15,9 @@ from fastbp.optimizers import SGD, Adam, AdamW, RMSprop
 
 OPTIMIZERS = {kind.name: kind for kind in (SGD, RMSprop, Adam, AdamW)}
 
+FORMATS = {"onnx": ".onnx", "safetensors": ".safetensors", "c": ".c", "torch": ".safetensors"}  # and their suffixes
+INPUT_DTYPES = ("uint8", "float32", "float64")
+
 _EXIT = "exit status: 0; 2 usage error; 1 anything else that is wrong; 130 Ctrl-C"
 
 
@@ -81,6 +84,7 @@ def build_parser(version: str) -> Parser:
     _add_evaluate(commands)
     _add_predict(commands)
     _add_check(commands)
+    _add_export(commands)
     data = commands.add_parser("data", help="data sets: what there is, and fetching one", formatter_class=_Help)
     data_commands = data.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add(data_commands, "list", "the data sets that have a name, and where each is found", command="data list")
@@ -151,6 +155,21 @@ def _add_check(commands: Any) -> None:
     _add_network(parser, "784,16,16,10", (784, 16, 16, 10))
     parser.add_argument("--samples", type=_count, default=8, metavar="N", help="random ones (default: %(default)s)")
     parser.add_argument("--parameters", type=_count, metavar="N", help="of each layer, drawn at random (default: all)")
+
+
+def _add_export(commands: Any) -> None:
+    epilog = (
+        "onnx, safetensors: for all that read them. c: one file of C99 with the weights.\n"
+        "torch: the state dict as safetensors, and on stdout the Python that loads it.\n\n"
+    )
+    parser = _add(commands, "export", "write a saved network for other programs", epilog=epilog + _EXIT)
+    parser.add_argument("model", type=Path, help="a model.npz")
+    add = parser.add_argument
+    add("--to", type=_name("to", FORMATS), required=True, metavar="FORMAT", help=", ".join(FORMATS))
+    add("--out", type=Path, metavar="FILE", help="default: beside the model, with the format's suffix")
+    add("--input-dtype", type=_name("input_dtype", INPUT_DTYPES), metavar="NAME",
+        help="of onnx and c: uint8 (pixels, scaled by 1/255), float32 or float64 (default: the network's)")  # fmt: skip
+    add("--name", metavar="NAME", help="what the names in a C file begin with (default: network)")
 
 
 def _add_data(parser: Parser) -> None:

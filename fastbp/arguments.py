@@ -1,0 +1,171 @@
+"""What a network is given, checked once and here: samples, targets, numbers, layers, a cost's name, a dtype.
+
+Everything comes out as kernels take it, or an error names the argument, what was got and what would do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from .errors import unknown_name
+from .kernels.costs import CODES as COSTS
+from .layers import Dense
+
+
+def inputs(x: ArrayLike, n_in: int, dtype: np.dtype) -> tuple[np.ndarray, bool]:
+    """x as (n, n_in), contiguous and finite, and whether it was a single sample.
+
+    Examples
+    --------
+    >>> inputs([0, 1], 2, np.dtype("float32"))
+    (array([[0., 1.]], dtype=float32), True)
+    """
+    array = np.asarray(x)
+    if not isinstance(x, np.ndarray) and array.dtype.kind in "iu":
+        array = array.astype(np.float64)  # a list of whole numbers
+    if array.dtype.char not in "Bfd":
+        raise TypeError(f"x: got dtype {array.dtype}, expected uint8, float32 or float64")
+    given, single = array.shape, array.ndim == 1
+    if single:
+        array = array[np.newaxis]
+    elif array.ndim == 3:
+        array = array.reshape(len(array), array.shape[1] * array.shape[2])
+    if array.ndim != 2 or array.shape[1] != n_in:
+        raise ValueError(f"x: got shape {given}, expected (n, {n_in}), or ({n_in},) for one sample")
+    if len(array) == 0:
+        raise ValueError(f"x: got shape {given}, expected at least one sample")
+    if array.dtype == np.uint8:
+        return np.ascontiguousarray(array), single
+    if array.dtype == dtype:
+        return converted("x", array, dtype), single
+    # float64 that float32 cannot hold must not become infinity inside a kernel: convert it here, where it shows.
+    return converted("x", array, np.dtype(min(array.dtype, dtype))), single
+
+
+def targets(y: ArrayLike, n: int, n_out: int, cost: str, dtype: np.dtype) -> np.ndarray:
+    """y as (n,) int64 classes, or as (n, n_out) targets of ``dtype``.
+
+    Examples
+    --------
+    >>> targets([2.0, 0.0], 2, 3, "sum_of_squares", np.dtype("float32"))
+    array([2, 0])
+    """
+    array = np.asarray(y)
+    if array.dtype.kind not in "iuf":
+        raise TypeError(f"y: got dtype {array.dtype}, expected whole classes or floats")
+    wanted = f"({n},) classes or ({n}, {n_out}) targets" if n_out > 1 else f"({n},) or ({n}, 1) targets"
+    if array.shape == (n, n_out) or (n_out == 1 and array.shape == (n,)):
+        found = converted("y", array, dtype).reshape(n, n_out)
+        if cost == "cross_entropy" and (found.min() < 0 or found.max() > 1):
+            low, high = found.min(), found.max()
+            raise ValueError(f"y: got targets from {low:g} to {high:g}, expected 0 to 1 for cross_entropy")
+        return found
+    if array.shape != (n,):
+        raise ValueError(f"y: got shape {array.shape}, expected {wanted}")
+    if array.dtype.kind == "f":
+        whole = array[array != np.rint(array)] if finite(array) else array[~np.isfinite(array)]
+        if len(whole):
+            raise ValueError(f"y: got class {whole[0]}, expected whole numbers from 0 to {n_out - 1}")
+    low, high = array.min(), array.max()
+    if low < 0 or high >= n_out:
+        bad = low if low < 0 else high
+        raise ValueError(f"y: got class {bad}, expected whole numbers from 0 to {n_out - 1}")
+    return np.ascontiguousarray(array, np.int64)
+
+
+def converted(argument: str, array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """A C-contiguous array of ``dtype``, native and finite; the array itself where it is that already.
+
+    Examples
+    --------
+    >>> converted("x", np.array([1e300]), np.dtype("float32"))
+    Traceback (most recent call last):
+    ValueError: x: got a number too large for float32, expected finite numbers
+    """
+    result = array
+    if array.dtype != dtype or not (array.flags.c_contiguous and array.dtype.isnative):
+        with np.errstate(over="ignore"):
+            result = np.ascontiguousarray(array, dtype)
+    if not finite(result):
+        reason = "NaN or infinity" if not np.isfinite(array).all() else f"a number too large for {dtype}"
+        raise ValueError(f"{argument}: got {reason}, expected finite numbers")
+    return result
+
+
+def finite(array: np.ndarray) -> bool:
+    """Whether all numbers are finite. The sum of squares tells in one quick pass, unless it overflowed itself.
+
+    Examples
+    --------
+    >>> finite(np.array([1.0, 1e200])), finite(np.array([np.nan]))
+    (True, False)
+    """
+    flat = array.reshape(-1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return math.isfinite(flat.dot(flat)) or bool(np.isfinite(array).all())
+
+
+def layers(given: Sequence[Dense]) -> tuple[Dense, ...]:
+    """The layers with every activation named, checked as a sequence.
+
+    Examples
+    --------
+    >>> [layer.activation for layer in layers([Dense(3), Dense(1)])]
+    ['relu', 'identity']
+    """
+    if isinstance(given, Dense):
+        raise TypeError("layers: got one Dense, expected a list of them")
+    try:
+        given = tuple(given)
+    except TypeError:
+        raise TypeError(f"layers: got {given!r}, expected a list of Dense") from None
+    if not given:
+        raise ValueError("layers: got none, expected at least one Dense")
+    for layer in given:
+        if not isinstance(layer, Dense):
+            raise TypeError(f"layers: got {layer!r}, expected Dense layers")
+    for index, layer in enumerate(given[:-1]):
+        if layer.activation == "softmax":
+            raise ValueError(f"activation: got softmax in hidden layer {index + 1}, expected it only in the last layer")
+    hidden = [replace(layer, activation=layer.activation or "relu") for layer in given[:-1]]
+    return (*hidden, replace(given[-1], activation=given[-1].activation or "identity"))
+
+
+def cost(name: str | None, activation: str) -> str:
+    """The cost's name, checked against the last layer's activation; by default the one that suits it.
+
+    Examples
+    --------
+    >>> cost(None, "softmax"), cost(None, "tanh")
+    ('cross_entropy', 'half_sum_of_squares')
+    """
+    probability = activation in ("softmax", "sigmoid")
+    if name is None:
+        return "cross_entropy" if probability else "half_sum_of_squares"
+    if name not in COSTS:
+        raise unknown_name("cost", name, COSTS)
+    if name == "cross_entropy" and not probability:
+        raise ValueError(f"cost: got cross_entropy after {activation}, expected softmax or sigmoid in the last layer")
+    return name
+
+
+def float_dtype(dtype: DTypeLike) -> np.dtype:
+    """float32 or float64.
+
+    Examples
+    --------
+    >>> float_dtype("float64")
+    dtype('float64')
+    """
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = None
+    if found not in (np.float32, np.float64) or dtype is None:
+        raise ValueError(f"dtype: got {dtype!r}, expected float32 or float64")
+    return np.dtype(found)

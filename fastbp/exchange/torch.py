@@ -1,0 +1,179 @@
+"""PyTorch: a network as ``torch.nn.Sequential`` and back, module by module, without a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..errors import MissingExtraError
+from ..kernels.activations import LEAK
+from ..layers import Dense
+from ..model import Network
+from .parts import parts
+
+# activation: (class in torch.nn, the options that make it ours: what to_torch gives, then what from_torch takes too)
+MODULES: dict[str, tuple[str, dict[str, tuple[Any, ...]]]] = {
+    "sigmoid": ("Sigmoid", {}),
+    "tanh": ("Tanh", {}),
+    "relu": ("ReLU", {}),
+    "leaky_relu": ("LeakyReLU", {"negative_slope": (LEAK,)}),
+    "elu": ("ELU", {"alpha": (1.0,)}),
+    "softplus": ("Softplus", {"beta": (1.0,), "threshold": (20.0,)}),
+    "gelu": ("GELU", {"approximate": ("tanh",)}),
+    "softmax": ("Softmax", {"dim": (-1, 1)}),
+    "identity": ("Identity", {}),
+}
+OURS = {name: (activation, options) for activation, (name, options) in MODULES.items()}
+# Modules that change nothing: dropout does not outside training, and samples are rows here.
+IGNORED: dict[str, dict[str, tuple[Any, ...]]] = {"Dropout": {}, "Flatten": {"start_dim": (1,), "end_dim": (-1,)}}
+
+
+def to_module(net: Network) -> Any:
+    """Build the ``torch.nn.Sequential`` of a network; see ``Network.to_torch``."""
+    torch = _torch("to_torch")
+    modules: list[Any] = []
+    for weights, biases, activation in parts(net):
+        linear = torch.nn.Linear(*weights.shape, bias=biases is not None, dtype=_dtypes(torch)[net.dtype.name])
+        with torch.no_grad():
+            linear.weight.copy_(torch.from_numpy(weights.T.copy()))
+            if biases is not None:
+                linear.bias.copy_(torch.from_numpy(biases.copy()))
+        modules.append(linear)
+        if activation != "identity":
+            name, options = MODULES[activation]
+            modules.append(getattr(torch.nn, name)(**{option: taken[0] for option, taken in options.items()}))
+    return torch.nn.Sequential(*modules)
+
+
+def source(net: Network) -> str:
+    """The Python expression that builds what ``to_module`` returns, with weights of its own.
+
+    Examples
+    --------
+    >>> print(source(Network(784, [Dense(16, "gelu"), Dense(10, "softmax", bias=False)])))
+    nn.Sequential(
+        nn.Linear(784, 16),
+        nn.GELU(approximate='tanh'),
+        nn.Linear(16, 10, bias=False),
+        nn.Softmax(dim=-1),
+    )
+    """
+    lines, n_in = [], net.n_in
+    for layer in net.layers:
+        lines.append(f"nn.Linear({n_in}, {layer.n}{'' if layer.bias else ', bias=False'})")
+        n_in = layer.n
+        if layer.activation != "identity":
+            name, options = MODULES[str(layer.activation)]
+            lines.append(f"nn.{name}({', '.join(f'{option}={taken[0]!r}' for option, taken in options.items())})")
+    body = "".join(f"    {line},\n" for line in lines)
+    return f"nn.Sequential(\n{body})" + (".double()" if net.dtype == np.float64 else "")
+
+
+def loading_source(net: Network, path: str | os.PathLike[str]) -> str:
+    """The Python that makes a module of a file that ``Network.to_safetensors`` wrote, for who has PyTorch only.
+
+    Examples
+    --------
+    >>> print(loading_source(Network(2, [Dense(1)]), "net.safetensors"))
+    from safetensors.torch import load_file
+    from torch import nn
+    <BLANKLINE>
+    model = nn.Sequential(
+        nn.Linear(2, 1),
+    )
+    model.load_state_dict(load_file('net.safetensors'))
+    """
+    imports = "from safetensors.torch import load_file\nfrom torch import nn\n\n"
+    return f"{imports}model = {source(net)}\nmodel.load_state_dict(load_file({os.fspath(path)!r}))"
+
+
+def from_module(module: Any, cost: str | None = None) -> Network:
+    """Build the network of a ``torch.nn`` module; see ``Network.from_torch``."""
+    torch = _torch("from_torch")
+    layers: list[Dense] = []
+    tensors: list[dict[str, np.ndarray]] = []
+    activated = True  # whether the last layer has its activation
+    seen: dict[int, str] = {}
+    for name, leaf in _leaves(torch, module, ""):
+        kind = _kind(torch, name, leaf)
+        if kind == "Linear":
+            if layers and leaf.in_features != layers[-1].n:
+                raise ValueError(f"module {name}: got a Linear of {leaf.in_features} inputs, expected {layers[-1].n}")
+            if (first := seen.setdefault(id(leaf), name)) != name:
+                raise ValueError(f"module {name}: got the Linear of {first} again, expected weights of its own")
+            layers.append(Dense(leaf.out_features, "identity", bias=leaf.bias is not None))
+            tensors.append(_arrays(torch, name, leaf))
+            activated = False
+        elif kind in OURS and kind != "Identity":
+            if activated:
+                where = "behind another activation" if layers else "first"
+                raise ValueError(f"module {name}: got {kind} {where}, expected one activation behind a Linear")
+            layers[-1] = replace(layers[-1], activation=OURS[kind][0])
+            activated = True
+    if not layers:
+        raise ValueError("module: got no Linear, expected a Sequential of Linear and activations")
+    dtypes = {array.dtype.name for named in tensors for array in named.values()}
+    if len(dtypes) > 1:
+        raise ValueError(f"module: got tensors of {' and '.join(sorted(dtypes))}, expected one dtype")
+    net = Network(tensors[0]["weight"].shape[1], layers, cost=cost, dtype=dtypes.pop())
+    for named, weights, biases in zip(tensors, net.weights, net.biases, strict=True):
+        weights[:] = named["weight"].T
+        biases[:] = named.get("bias", ())
+    return net
+
+
+def _leaves(torch: Any, module: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Every module that is no Sequential, in order, with the name that PyTorch gives it."""
+    if type(module) is torch.nn.Sequential:
+        for child, inner in module._modules.items():  # named_children passes over a module that comes again
+            yield from _leaves(torch, inner, f"{name}.{child}" if name else child)
+    else:
+        yield name or "(the module itself)", module
+
+
+def _kind(torch: Any, name: str, leaf: Any) -> str:
+    """The name of a module's class, if it is one that a network can have, with options that a network can have."""
+    kind = type(leaf).__name__
+    options = IGNORED[kind] if kind in IGNORED else OURS[kind][1] if kind in OURS else {}
+    # The very class: one derived from it may compute something else.
+    if type(leaf) is not getattr(torch.nn, kind, None) or kind not in {"Linear", *OURS, *IGNORED}:
+        known = ", ".join(["Sequential", "Linear", *OURS, *IGNORED])
+        raise ValueError(f"module {name}: got {type(leaf).__module__}.{kind}, which fastbp has no layer for; "
+                         f"supported in torch.nn: {known}")  # fmt: skip
+    for option, taken in options.items():
+        got = getattr(leaf, option)
+        if got not in taken:
+            expected = " or ".join(map(repr, taken))
+            raise ValueError(f"module {name}: got {kind} with {option}={got!r}, expected {expected}")
+    return kind
+
+
+def _arrays(torch: Any, name: str, linear: Any) -> dict[str, np.ndarray]:
+    """A Linear's tensors as arrays, checked."""
+    found = {}
+    for key, tensor in (("weight", linear.weight), ("bias", linear.bias)):
+        if tensor is None:
+            continue
+        if tensor.dtype not in _dtypes(torch).values():
+            raise ValueError(f"module {name}.{key}: got {tensor.dtype}, expected torch.float32 or torch.float64")
+        array = tensor.detach().cpu().numpy()
+        if not np.isfinite(array).all():
+            raise ValueError(f"module {name}.{key}: got NaN or infinity, expected finite numbers")
+        found[key] = array
+    return found
+
+
+def _dtypes(torch: Any) -> dict[str, Any]:
+    return {"float32": torch.float32, "float64": torch.float64}
+
+
+def _torch(purpose: str) -> Any:
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingExtraError("torch", "torch", purpose) from error
+    return torch

@@ -1,0 +1,37 @@
+"""Gradient: what ``Network.gradient`` returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from .layers import Dense, views
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """The gradient of the averaged cost, flat and by layer.
+
+    Attributes
+    ----------
+    flat : ndarray, (n_parameters,)
+        In the order of ``Network.get_parameters``.
+    weights, biases : tuple of ndarray
+        Views of ``flat``: ``weights[l]`` (n_in, n_out), ``biases[l]`` (n_out,), or (0,) without biases.
+    """
+
+    flat: np.ndarray
+    n_in: int
+    layers: tuple[Dense, ...]
+
+    @cached_property
+    def weights(self) -> tuple[np.ndarray, ...]:
+        """dC/dW of every layer."""
+        return views(self.flat, self.n_in, self.layers)[0]
+
+    @cached_property
+    def biases(self) -> tuple[np.ndarray, ...]:
+        """dC/db of every layer."""
+        return views(self.flat, self.n_in, self.layers)[1]
