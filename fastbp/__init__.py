@@ -12,11 +12,12 @@ from . import datasets, schedules
 from .errors import CheckpointError, DataError, MissingExtraError, TrainingDiverged
 from .explain import Explanation, explain
 from .gradcheck import GradientCheck, check_gradients
+from .history import History
 from .layers import Dense
 from .model import Gradient, Network
 from .optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
 from .runtime import show_config, warmup
-from .trainer import History, Trainer
+from .trainer import Trainer
 
 __version__ = "0.1.0"
 

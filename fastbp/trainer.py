@@ -6,15 +6,11 @@ many mini-batches. Between slices there is room for Ctrl-C, the progress bar, an
 
 from __future__ import annotations
 
-import json
 import signal
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from functools import lru_cache
 from types import FrameType
 from typing import Any
 
@@ -23,52 +19,17 @@ from numpy.typing import ArrayLike
 
 from . import _threads
 from .errors import TrainingDiverged
+from .history import History
 from .kernels import update
 from .kernels.layout import COST, DELTA
 from .layers import count
 from .model import Network, _finite
 from .optimizers import Adam, Optimizer
+from .pace import pace_of
 from .progress import Progress
-from .workspace import RATE, Shape, Workspace
-
-SLICE_SECONDS = 0.2
-TRIAL_SECONDS, TRIAL_BATCHES, TRIAL_SHARE = 0.004, 8, 0.05
+from .workspace import Workspace
 
 Callback = Callable[["Trainer", int, "History"], Any]
-
-
-@dataclass
-class History:
-    """What each epoch brought: lists with one entry an epoch.
-
-    Attributes
-    ----------
-    cost, accuracy : list of float
-        Over the training samples, each as the network was when it met them, without penalties.
-    validation_cost, validation_accuracy : list of float
-        After the epoch; empty without validation data.
-    seconds : list of float
-        Wall time of the epoch's training, without validation.
-    interrupted : bool
-        Whether Ctrl-C ended the last fit.
-    """
-
-    cost: list[float] = field(default_factory=list)
-    accuracy: list[float] = field(default_factory=list)
-    validation_cost: list[float] = field(default_factory=list)
-    validation_accuracy: list[float] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
-    interrupted: bool = False
-
-    def to_json(self) -> str:
-        """All of it as a JSON object.
-
-        Examples
-        --------
-        >>> History(cost=[0.5]).to_json()[:14]
-        '{"cost": [0.5]'
-        """
-        return json.dumps(asdict(self))
 
 
 class Trainer:
@@ -199,7 +160,7 @@ class Trainer:
             workspace.prepare(DELTA, self.batch_size, self.network._theta)
             workspace["learning_rates"] = 0
             workspace.launch(0, 0, threads)
-        self._pace = _pace(workspace.shape, self.batch_size, most)
+        self._pace = pace_of(workspace.shape, self.batch_size, most)
         return workspace
 
     def _epoch(self, workspace: Workspace, inputs: np.ndarray, targets: np.ndarray, bar: Progress) -> None:
@@ -287,46 +248,6 @@ class Trainer:
             yield
         finally:
             signal.signal(signal.SIGINT, previous)
-
-
-class Pace:
-    """Chooses how many threads a slice gets, and how many samples, by what earlier slices took.
-
-    Whether a second thread pays depends on more than the work: on other programs, on how far apart the CPUs' caches
-    are, on the threading layer. The bits do not depend on it. So each number is tried for a moment, the fastest one
-    taken, and the others are tried again as long as that takes no more than TRIAL_SHARE of the time.
-    """
-
-    def __init__(self, options: Sequence[int], guess: float) -> None:
-        # Samples a second of the last slices: the best of them counts, since anything can only slow one down.
-        self._measured: dict[int, deque[float]] = {threads: deque(maxlen=2) for threads in options}
-        self._guess, self._seconds, self._trial_seconds = guess, 0.0, 0.0
-
-    def choose(self, batch_size: int) -> tuple[int, int]:
-        """(Threads, samples) of the next slice: whole batches for about SLICE_SECONDS, or for a trial."""
-        rates = {threads: max(measured, default=0.0) for threads, measured in self._measured.items()}
-        best = max(rates, key=lambda threads: rates[threads])
-        others = [threads for threads in rates if threads != best]
-        untried = [threads for threads, rate in rates.items() if rate == 0]
-        rate = rates[best] or self._guess
-        if untried or (others and self._trial_seconds < TRIAL_SHARE * self._seconds):
-            trial = (untried or others)[0]
-            return trial, max(TRIAL_BATCHES, int(rate * TRIAL_SECONDS / batch_size)) * batch_size
-        return best, max(1, int(rate * SLICE_SECONDS / batch_size)) * batch_size
-
-    def record(self, threads: int, samples: int, seconds: float) -> None:
-        """Note what a slice took."""
-        rates = {option: max(measured, default=0.0) for option, measured in self._measured.items()}
-        self._seconds += seconds
-        if threads != max(rates, key=lambda option: rates[option]):
-            self._trial_seconds += seconds
-        self._measured[threads].append(samples / max(seconds, 1e-9))
-
-
-@lru_cache(maxsize=256)
-def _pace(shape: Shape, batch_size: int, threads: int) -> Pace:
-    """The pace of all fits alike: whoever trains many small networks pays for the trials once."""
-    return Pace([threads, 1] if threads > 1 else [1], RATE / shape.multiply_adds)
 
 
 def _pair(validation: Any) -> tuple[ArrayLike, ArrayLike]:

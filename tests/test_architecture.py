@@ -18,7 +18,7 @@ LAYERS = {"kernels", "errors"}
 WORKSPACE = LAYERS | {"layers", "_jit", "_threads"}
 MODEL = LAYERS | {"layers", "_threads", "workspace"}
 TRAINER = MODEL | {"model", "optimizers", "schedules"}
-EDGE = TRAINER | {"trainer", "checkpoint", "gradcheck", "explain"}
+EDGE = TRAINER | {"history", "trainer", "checkpoint", "gradcheck", "explain"}
 # room: the rooms of ours that it may import. Downward only.
 MAY_IMPORT: dict[str, set[str]] = {
     "_jit": set(),
@@ -30,8 +30,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "schedules": {"optimizers", "layers", "errors"},
     "workspace": WORKSPACE,
     "model": MODEL,
+    "history": set(),
+    "pace": {"workspace"},
     "progress": {"errors"},
-    "trainer": TRAINER | {"progress"},
+    "trainer": TRAINER | {"history", "pace", "progress"},
     "checkpoint": TRAINER,
     "gradcheck": TRAINER,
     "explain": TRAINER,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from fastbp.checkpoint import atomic_write
 from fastbp.errors import MissingExtraError
-from fastbp.trainer import History
+from fastbp.history import History
 
 
 def save_curve(history: History, path: str | os.PathLike[str]) -> None:
