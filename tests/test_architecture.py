@@ -18,7 +18,7 @@ LAYERS = {"kernels", "errors"}
 WORKSPACE = LAYERS | {"layers", "_jit", "_threads"}
 MODEL = LAYERS | {"layers", "_threads", "workspace"}
 TRAINER = MODEL | {"model", "optimizers", "schedules"}
-EDGE = TRAINER | {"history", "trainer", "checkpoint", "gradcheck", "explain"}
+EDGE = TRAINER | {"history", "hooks", "callbacks", "trainer", "checkpoint", "gradcheck", "explain"}
 # room: the rooms of ours that it may import. Downward only.
 MAY_IMPORT: dict[str, set[str]] = {
     "_jit": set(),
@@ -31,10 +31,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "workspace": WORKSPACE,
     "model": MODEL,
     "history": set(),
+    "hooks": {"errors", "history"},
+    "archive": {"errors"},
+    "samples": set(),
     "pace": {"workspace"},
-    "progress": {"errors"},
-    "trainer": TRAINER | {"history", "pace", "progress"},
-    "checkpoint": TRAINER,
+    "progress": {"history", "hooks"},
+    "callbacks": {"errors", "history", "hooks", "layers", "progress"},
+    "checkpoint": TRAINER | {"archive"},
+    "state": TRAINER | {"archive", "checkpoint", "history"},
+    "fitting": TRAINER | {"history", "hooks", "pace", "samples", "state"},
+    "trainer": TRAINER | {"callbacks", "checkpoint", "fitting", "history", "hooks", "progress", "samples", "state"},
     "gradcheck": TRAINER,
     "explain": TRAINER,
     "runtime": TRAINER | {"trainer", "_jit"},
@@ -44,8 +50,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "report": EDGE | {"report"},
 }
 ANYTHING = {"__init__", "__main__", "cli"}
-# Network.save and Network.load are methods for the user's sake; they reach up only when called.
-INSIDE_A_FUNCTION = {("model", "checkpoint")}
+# Network.save and Network.load are methods for the user's sake; they reach up only when called. What a trainer calls
+# names its type, in annotations only.
+INSIDE_A_FUNCTION = {("model", "checkpoint")} | {
+    (room, "trainer") for room in ("hooks", "callbacks", "progress", "fitting")
+}
 # room: the packages of others that it may import, beside numpy and the standard library.
 PACKAGES: dict[str, set[str]] = {
     "_jit": {"numba", "llvmlite"},
