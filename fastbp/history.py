@@ -20,6 +20,11 @@ class History:
         Wall time of the epoch's training, without validation.
     interrupted : bool
         Whether Ctrl-C ended the last fit.
+    ended_by : str
+        What ended the last fit: "epochs", "max_seconds", "Ctrl-C", or the class of a callback or an exception; empty
+        while it runs.
+    unfinished : float
+        How much of a further epoch was trained, 0 to below 1: it changed the network, but has no entry in the lists.
     """
 
     cost: list[float] = field(default_factory=list)
@@ -28,6 +33,8 @@ class History:
     validation_accuracy: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     interrupted: bool = False
+    ended_by: str = ""
+    unfinished: float = 0.0
 
     def to_json(self) -> str:
         """All of it as a JSON object.

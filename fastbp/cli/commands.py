@@ -17,11 +17,11 @@ import numpy as np
 import fastbp
 from fastbp import Dense, Network, Trainer, TrainingDiverged, datasets, report, runtime
 from fastbp.cli.images import read_samples
-from fastbp.cli.parser import OPTIMIZERS, UsageError, blame_the_arguments
+from fastbp.cli.parser import UsageError, blame_the_arguments
 from fastbp.datasets import Split
 from fastbp.errors import DataError
 from fastbp.gradcheck import GradientCheck, check_gradients
-from fastbp.optimizers import Optimizer
+from fastbp.optimizers import OPTIMIZERS, Optimizer
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
