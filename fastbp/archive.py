@@ -132,10 +132,7 @@ def write(
     >>> header["n"], arrays["values"]
     (2, array([1., 1.]))
     """
-    stored = {
-        name: array.astype(array.dtype.newbyteorder("<"), copy=False)
-        for name, array in ((name, np.ascontiguousarray(array)) for name, array in arrays.items())
-    }
+    stored = {name: array.astype(array.dtype.newbyteorder("<"), "C", copy=False) for name, array in arrays.items()}
     text = json.dumps({"format": kind, "version": version, "fastbp": _fastbp_version(), **header}).encode()
     if len(text) > HEADER_BYTES - NPY_BYTES:
         raise ValueError(f"header: got {len(text)} bytes, expected at most {HEADER_BYTES - NPY_BYTES}")

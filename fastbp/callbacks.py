@@ -194,7 +194,7 @@ class Checkpoint(Callback):
         if every_seconds is not None:
             seconds("every_seconds", every_seconds)
             if best_only:
-                raise ValueError("every_seconds: got one with best_only, which saves after the best epochs only")
+                raise ValueError(f"every_seconds: got {every_seconds!r} with best_only, which saves after epochs only")
         self.path = os.fspath(path)
         self.every_epochs = 1 if every_epochs is None and every_seconds is None else every_epochs
         if self.every_epochs is not None:

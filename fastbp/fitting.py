@@ -134,6 +134,8 @@ class Fit:
                 self._prepare()
         if not self._stop:
             self._advance()
+        if not self._stop and time.monotonic() >= self.deadline:  # never before a slice: every fit gets on
+            self._stop = "max_seconds"
         self._settle()
         for callback in self.callbacks:
             callback.on_slice_end(self.trainer, self.trainer.history)
@@ -224,8 +226,6 @@ class Fit:
         """Decide whether the training ends here, once, so that whoever saves the trainer now knows it."""
         if self._epochs_done() >= self.run.epochs:
             self._stop = "epochs"
-        elif not self._stop and time.monotonic() >= self.deadline:
-            self._stop = "max_seconds"
         self.trainer.history.ended_by = self._stop
 
     def _ask(self, callbacks: Sequence[Callback], hook: str, *epoch: int) -> None:
