@@ -14,13 +14,14 @@ from .explain import Explanation, explain
 from .explain_batch import BatchExplanation, explain_batch
 from .forensics import SampleForensics, confusion_matrix, sample_forensics
 from .gradcheck import GradientCheck, check_gradients
-from .gradient_log import GradientLog
 from .gradient import Gradient
+from .gradient_log import GradientLog
+from .history import History
 from .layers import Dense
 from .model import Network
 from .optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
 from .runtime import show_config, warmup
-from .trainer import History, Trainer
+from .trainer import Trainer
 
 __version__ = "0.1.0"
 

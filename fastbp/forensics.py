@@ -18,11 +18,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike
 
+from . import arguments
 from .explain import cosine
+from .gradient import Gradient
 from .kernels.layout import DELTA
 from .kernels.states import states
 from .layers import count
-from .model import Gradient, Network, _converted
+from .model import Network
 
 CHUNK_NUMBERS = 1 << 22  # activations and deltas at hand at a time
 
@@ -263,7 +265,7 @@ def _direction(net: Network, given: Gradient | ArrayLike) -> Gradient:
         raise TypeError(f"direction: got dtype {flat.dtype}, expected floats")
     if flat.shape != (net.n_parameters,):
         raise ValueError(f"direction: got shape {flat.shape}, expected ({net.n_parameters},)")
-    return Gradient(_converted("direction", flat, net.dtype), net)
+    return Gradient(arguments.converted("direction", flat, net.dtype), net.n_in, net.layers)
 
 
 def _square_sums(rows: np.ndarray) -> np.ndarray:

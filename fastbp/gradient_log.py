@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .forensics import layer_norms, sample_forensics
+from .history import History
 from .model import Network
-from .trainer import History, Trainer
+from .trainer import Trainer
 
 
 class GradientLog:

@@ -239,3 +239,6 @@ class AdamW(Adam):
 
     def hyperparameters(self) -> dict[str, float]:
         return super().hyperparameters() | {"weight_decay": self.weight_decay}
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {kind.name: kind for kind in (SGD, RMSprop, Adam, AdamW)}

@@ -3,44 +3,60 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from .history import History
+from .hooks import Callback
+
+if TYPE_CHECKING:
+    from .trainer import Trainer
 
 
-class Progress:
-    """A bar over all samples of a fit, on standard error; the numbers of the last epoch stand behind it."""
+class ProgressBar(Callback):
+    """A bar over all samples of a fit, on standard error; the numbers of the last epoch stand behind it.
 
-    def __init__(self, shown: bool, total: int, epochs: int) -> None:
-        self._shown, self._epochs, self._bar = shown, epochs, None
-        if shown:
-            try:
-                from tqdm import tqdm
+    ``fit(..., progress=True)`` is ``callbacks=[ProgressBar()]``.
 
-                self._bar = tqdm(
-                    total=total,
-                    unit=" samples",
-                    unit_scale=True,
-                    dynamic_ncols=True,
-                    file=sys.stderr,
-                    bar_format="{desc} |{bar}| {rate_noinv_fmt}{postfix}",  # fits 80 columns
-                )
-            except ImportError:
-                self._bar = None
+    Examples
+    --------
+    >>> from fastbp import Dense, Network, Trainer
+    >>> trainer = Trainer(Network(1, [Dense(1)]))
+    >>> history = trainer.fit([[1.0], [2.0]], [1.0, 2.0], epochs=2, callbacks=[ProgressBar()])
+    """
 
-    def advance(self, samples: int) -> None:
-        """Count samples that were trained on."""
+    _bar: Any = None
+
+    def on_train_begin(self, trainer: Trainer, history: History) -> None:
+        try:
+            from tqdm import tqdm
+        except ImportError:
+            self._bar = None
+            return
+        self._bar = tqdm(
+            total=trainer.run.epochs * trainer.run.samples,
+            initial=trainer.run.done,  # more than 0 where a run is resumed
+            unit=" samples",
+            unit_scale=True,
+            dynamic_ncols=True,
+            file=sys.stderr,
+            bar_format="{desc} |{bar}| {rate_noinv_fmt}{postfix}",  # fits 80 columns
+        )
+
+    def on_slice_end(self, trainer: Trainer, history: History) -> None:
         if self._bar is not None:
-            self._bar.update(samples)
+            self._bar.update(trainer.run.done - self._bar.n)
 
-    def epoch(self, number: int, values: dict[str, Any]) -> None:
-        """Show an epoch's cost and accuracies; names with None are left out."""
-        shown = {name: f"{value:.4f}" for name, value in values.items() if value is not None}
+    def on_epoch_end(self, trainer: Trainer, epoch: int, history: History) -> None:
+        shown = {"cost": f"{history.cost[-1]:.4f}"}
+        if trainer.run.validated:
+            shown["validation accuracy"] = f"{history.validation_accuracy[-1]:.4f}"
         if self._bar is not None:
-            self._bar.set_description(f"epoch {number}/{self._epochs}", refresh=False)
+            self._bar.set_description(f"epoch {epoch + 1}/{trainer.run.epochs}", refresh=False)
             self._bar.set_postfix(shown)
-        elif self._shown:
-            print(f"epoch {number}/{self._epochs}", *(f"{k} {v}" for k, v in shown.items()), file=sys.stderr)
+        else:
+            line = (f"epoch {epoch + 1}/{trainer.run.epochs}", *(f"{name} {value}" for name, value in shown.items()))
+            print(*line, file=sys.stderr)
 
-    def close(self) -> None:
-        """Leave the bar as it stands."""
+    def on_train_end(self, trainer: Trainer, history: History) -> None:
         if self._bar is not None:
             self._bar.close()

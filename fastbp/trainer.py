@@ -1,74 +1,34 @@
-"""Trainer: mini-batches, epochs, and what was learnt on the way.
+"""Trainer: all that a training is, from its first epoch to its last, in one process or in several.
 
-Nothing of Python runs inside a slice of about a fifth of a second: one call of the compiled driver works through
-many mini-batches. Between slices there is room for Ctrl-C, the progress bar, and a check that all went well.
+What one call of ``fit`` does is in ``fitting.py``.
 """
 
 from __future__ import annotations
 
-import json
-import signal
-import threading
+import math
+import os
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from functools import lru_cache
-from types import FrameType
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import _threads
-from .errors import TrainingDiverged
-from .kernels import update
-from .kernels.layout import COST, DELTA
+from . import _threads, state
+from .callbacks import seconds
+from .checkpoint import finite_parameters
+from .errors import CheckpointError
+from .fitting import Fit, Run
+from .history import History
+from .hooks import Callback, as_callbacks, named
 from .layers import count
-from .model import Network, _finite
-from .optimizers import Adam, Optimizer
-from .progress import Progress
-from .workspace import RATE, Shape, Workspace
-
-SLICE_SECONDS = 0.2
-TRIAL_SECONDS, TRIAL_BATCHES, TRIAL_SHARE = 0.004, 8, 0.05
-
-Callback = Callable[["Trainer", int, "History"], Any]
-
-
-@dataclass
-class History:
-    """What each epoch brought: lists with one entry an epoch.
-
-    Attributes
-    ----------
-    cost, accuracy : list of float
-        Over the training samples, each as the network was when it met them, without penalties.
-    validation_cost, validation_accuracy : list of float
-        After the epoch; empty without validation data.
-    seconds : list of float
-        Wall time of the epoch's training, without validation.
-    interrupted : bool
-        Whether Ctrl-C ended the last fit.
-    """
-
-    cost: list[float] = field(default_factory=list)
-    accuracy: list[float] = field(default_factory=list)
-    validation_cost: list[float] = field(default_factory=list)
-    validation_accuracy: list[float] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
-    interrupted: bool = False
-
-    def to_json(self) -> str:
-        """All of it as a JSON object.
-
-        Examples
-        --------
-        >>> History(cost=[0.5]).to_json()[:14]
-        '{"cost": [0.5]'
-        """
-        return json.dumps(asdict(self))
+from .model import Network
+from .optimizers import OPTIMIZERS, Adam, Optimizer
+from .progress import ProgressBar
+from .samples import Samples, hold_out
+from .state import Place, State
 
 
 class Trainer:
@@ -87,6 +47,15 @@ class Trainer:
         Of the order in which samples are taken.
     shuffle : bool
         Whether every epoch takes the samples in a new order.
+
+    Attributes
+    ----------
+    history : History
+        Of all epochs so far.
+    updates : int
+        How many were done.
+    run : Run
+        What the running fit is about, for callbacks.
 
     Raises
     ------
@@ -123,10 +92,12 @@ class Trainer:
         self.shuffle = bool(shuffle)
         self.history = History()
         self.updates = 0
-        self._rng = np.random.default_rng(count("seed", seed, 0))
+        self.seed = count("seed", seed, 0)
+        self._rng = np.random.default_rng(self.seed)
         self._states = [np.zeros(network.n_parameters, network.dtype) for _ in range(optimizer.n_states)]
-        self._before: tuple[int, list[np.ndarray]] | None = None  # the snapshot before the last slice
-        self._stop = False
+        self.place, self.run = Place(), Run()
+        self._data: dict[str, Any] = {}  # the fingerprint of the last fit's samples
+        self._callbacks: Sequence[Callback] = ()  # of the running fit
 
     def fit(
         self,
@@ -135,198 +106,193 @@ class Trainer:
         epochs: int = 10,
         validation: tuple[ArrayLike, ArrayLike] | None = None,
         progress: bool = False,
-        callbacks: Sequence[Callback] = (),
+        callbacks: Sequence[Callback | Callable[..., Any]] = (),
+        validation_split: float | None = None,
+        max_seconds: float | None = None,
+        resume: str | os.PathLike[str] | None = None,
     ) -> History:
-        """Train for ``epochs`` epochs more; calling it again goes on where it stopped.
+        """Train for ``epochs`` epochs more; calling it again goes on where it stopped, also within an epoch.
 
         Parameters
         ----------
         x, y : array_like
             As in ``Network.cost``.
         epochs : int
+            An epoch that the last fit left unfinished counts as one. With ``resume``: how many in all, counting those
+            of the checkpoint.
         validation : (x, y), optional
             Evaluated after every epoch.
         progress : bool
             Show a bar on standard error.
-        callbacks : sequence of callables ``(trainer, epoch, history)``
-            Called after every epoch; one that returns True ends the training.
+        callbacks : sequence of Callback or callable ``(trainer, epoch, history)``
+            See ``fastbp.callbacks``. Callables are called after every epoch; one that returns True ends the training.
+        validation_split : float, optional
+            The share of the samples to hold out and evaluate after every epoch, above 0 and below 1, in place of
+            ``validation``. Which ones depends on the trainer's seed; of classes each gives its share. What is
+            trained on is not copied.
+        max_seconds : float, optional
+            End the training after the slice (about 0.2 s) in which so many seconds have passed since the call.
+        resume : str or PathLike, optional
+            A checkpoint of the same training (``Checkpoint``, ``save``): take its state, go on from there, and end in
+            the same bits as if it had never stopped.
 
         Returns
         -------
         History
-            Of all epochs so far, also of earlier fits. Ctrl-C ends training after the running slice, with all that
-            was learnt kept, and sets ``interrupted``.
+            Of all epochs so far, also of earlier fits; ``ended_by`` says what ended this one. Ctrl-C ends training
+            after the running slice, with all that was learnt kept, and sets ``interrupted``.
 
         Raises
         ------
         TrainingDiverged
             If the cost or a parameter became NaN or infinite; the network keeps the last good parameters.
+        CheckpointError
+            If the checkpoint is damaged, or of another network, optimizer, batch size, seed or data; nothing is
+            changed then.
+        FileNotFoundError, OSError
+            If the checkpoint is not there, or cannot be read; nothing is changed then.
         TypeError, ValueError
             If an argument is wrong; nothing is changed then.
         """
+        begun = time.monotonic()
         epochs = count("epochs", epochs)
-        inputs, targets = self.network._samples(x, y)
-        held_out = None if validation is None else self.network._samples(*_pair(validation))
-        self.optimizer.learning_rates(self.updates, 1)
-        workspace = self._workspace(inputs)
-        self._before = None  # the parameters may have been changed since
-        done = len(self.history.cost)
-        bar = Progress(progress, epochs * len(inputs), epochs)
+        deadline = begun + (math.inf if max_seconds is None else seconds("max_seconds", max_seconds))
+        hooks = [*([ProgressBar()] if progress else []), *as_callbacks(callbacks)]
+        samples, held_out = self._divide(x, y, validation, validation_split)
+        saved = None if resume is None else self._checked(resume, samples)
+        self.optimizer.learning_rates(self.updates if saved is None else saved.updates, 1)
+        # Nothing was changed so far.
+        if saved is not None:
+            self._take(saved)
+        elif self.place.done and self._data != samples.fingerprint:
+            warnings.warn("these are other samples than those of the epoch under way: a new one begins", stacklevel=2)
+            self.place = Place()
+        self._data, self._callbacks = samples.fingerprint, hooks
         try:
-            with self._interruptible():
-                for epoch in range(epochs):
-                    if self._stop:
-                        break  # before an order is drawn that would go unused
-                    self._epoch(workspace, inputs, targets, bar)
-                    if len(self.history.cost) <= done + epoch:
-                        break  # the epoch was cut short
-                    self._validate(held_out)
-                    bar.epoch(epoch + 1, self._latest())
-                    if [True for callback in callbacks if callback(self, epoch, self.history) is True]:
-                        break
+            first = 0 if saved is not None else len(self.history.cost)
+            fit = Fit(self, samples, held_out, hooks, epochs, first, deadline)
+            fit.train(None if saved is None else saved.callbacks)
         finally:
-            bar.close()
+            self._callbacks = ()
         return self.history
 
-    # ------------------------------------------------------------ the parts of a fit
-    def _workspace(self, inputs: np.ndarray) -> Workspace:
-        numbers = self.optimizer.hyperparameters()
-        online = self.batch_size == 1 and numbers["optimizer"] == update.SGD and numbers["l1"] == numbers["l2"] == 0
-        workspace = Workspace(self.network._shape, min(self.batch_size, len(inputs)), online)
-        workspace.use_optimizer(numbers, self._states)
-        most = workspace.threads_worth(self.n_threads, self.batch_size)
-        for threads in {most, 1}:  # a launch of nothing: what compiles or starts here would be taken for slowness later
-            workspace.prepare(DELTA, self.batch_size, self.network._theta)
-            workspace["learning_rates"] = 0
-            workspace.launch(0, 0, threads)
-        self._pace = _pace(workspace.shape, self.batch_size, most)
-        return workspace
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a checkpoint: parameters, optimizer's state, generator, place within the epoch, history.
 
-    def _epoch(self, workspace: Workspace, inputs: np.ndarray, targets: np.ndarray, bar: Progress) -> None:
-        """One pass over all samples, a slice after the other."""
-        n, begun, done = len(inputs), time.perf_counter(), 0
-        # The order within a batch does not matter, so one batch of everything needs none.
-        order = self._rng.permutation(n) if self.shuffle and self.batch_size < n else None
-        workspace.point_at(inputs, targets, order)
-        workspace.prepare(DELTA, self.batch_size, self.network._theta)
-        while done < n and not self._stop:
-            threads, samples = self._pace.choose(self.batch_size)
-            stop = min(n, done + samples)
-            slice_begun = time.perf_counter()
-            self._slice(workspace, done, stop, threads)
-            self._pace.record(threads, stop - done, time.perf_counter() - slice_begun)
-            bar.advance(stop - done)
-            done = stop
-        if done == n:
-            cost, right = workspace.totals()
-            self.history.seconds.append(time.perf_counter() - begun)
-            self.history.cost.append(cost / n)
-            self.history.accuracy.append(right / n)
+        A callback may call it in ``on_slice_end``; the callback ``Checkpoint`` does. The file is replaced as a whole.
 
-    def _slice(self, workspace: Workspace, start: int, stop: int, threads: int) -> None:
-        """Train on places ``start`` to ``stop`` of the order, or go back to what was good and raise."""
-        now = self._snapshot()
-        updates = -(-(stop - start) // self.batch_size)
-        rates = self.optimizer.learning_rates(self.updates, updates)
-        workspace["learning_rates"], workspace["updates"] = rates.ctypes.data, self.updates
-        reached = workspace.launch(start, stop, threads)
-        if reached < stop or not _finite(self.network._theta):
-            failed = self.updates + (reached - start) // self.batch_size
-            # Parameters are good once a batch had a finite cost with them: the first batch here judges the last slice.
-            self._restore(now if reached > start else self._before or now)
-            raise TrainingDiverged(
-                f"the cost or a parameter became NaN or infinite in epoch {len(self.history.cost) + 1}, at update "
-                f"{failed}; the network keeps its parameters of update {self.updates}. Try a smaller learning_rate"
-            )
-        self._before = now
-        self.updates += updates
+        Raises
+        ------
+        ValueError
+            If a parameter is NaN or infinite: such a network must not take a good file's place.
+        OSError
+            If the file cannot be written; what was there before is still there.
 
-    def _snapshot(self) -> tuple[int, list[np.ndarray]]:
-        """How many updates were done, and copies of the parameters and of the optimizer's state."""
-        return self.updates, [array.copy() for array in (self.network._theta, *self._states)]
+        Examples
+        --------
+        >>> import tempfile
+        >>> from fastbp import Dense
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     trainer = Trainer(Network(1, [Dense(1)]))
+        ...     history = trainer.fit([[1.0], [2.0]], [1.0, 2.0], epochs=2)
+        ...     trainer.save(f"{folder}/run.npz")
+        ...     again = Trainer.load(f"{folder}/run.npz")
+        >>> again.updates, bool((again.network.get_parameters() == trainer.network.get_parameters()).all())
+        (2, True)
+        """
+        finite_parameters(self.network)
+        state.write(path, self._state())
 
-    def _restore(self, snapshot: tuple[int, list[np.ndarray]]) -> None:
-        self.updates, arrays = snapshot
-        for array, old in zip((self.network._theta, *self._states), arrays, strict=True):
-            array[:] = old
+    @staticmethod
+    def load(path: str | os.PathLike[str], optimizer: Optimizer | None = None, n_threads: int | None = None) -> Trainer:
+        """A trainer, with a network of its own, as it was when the checkpoint was saved.
 
-    def _validate(self, held_out: tuple[np.ndarray, np.ndarray] | None) -> None:
-        if held_out is None:
-            return
-        n = len(held_out[0])
-        total, right = self.network._pass(COST, *held_out, n_threads=self.n_threads)
-        self.history.validation_cost.append(total / n)
-        self.history.validation_accuracy.append(right / n)
+        Fitting it goes on from there, on any samples; ``fit(..., resume=path)`` makes sure that they are the same.
 
-    def _latest(self) -> dict[str, float | None]:
-        """The last epoch's numbers, for the progress bar."""
-        history = self.history
-        return {
-            "cost": history.cost[-1],
-            "validation accuracy": history.validation_accuracy[-1] if history.validation_accuracy else None,
-        }
+        Parameters
+        ----------
+        path : str or PathLike
+        optimizer : Optimizer, optional
+            One of the same kind in place of the saved one, with other numbers or a schedule. Needed where the
+            learning rate was a schedule, which no file can hold.
+        n_threads : int, optional
+            As the trainer's.
 
-    @contextmanager
-    def _interruptible(self) -> Iterator[None]:
-        """Turn the first Ctrl-C into a request to stop after the running slice; a second one interrupts at once."""
-        self._stop = self.history.interrupted = False
+        Raises
+        ------
+        FileNotFoundError, OSError, CheckpointError
+            If there is no such file; if it is damaged, of a newer version, or no training's.
+        ValueError
+            If the optimizer is needed and not given, or of another kind.
 
-        def request_stop(number: int, frame: FrameType | None) -> None:
-            self._stop = self.history.interrupted = True
-            signal.signal(signal.SIGINT, previous)
-
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        previous = signal.getsignal(signal.SIGINT)
-        if previous is None:  # installed by something other than Python: leave it alone
-            yield
-            return
-        signal.signal(signal.SIGINT, request_stop)
+        Examples
+        --------
+        >>> Trainer.load("absent.npz")
+        Traceback (most recent call last):
+        FileNotFoundError: [Errno 2] No such file or directory: 'absent.npz'
+        """
+        saved = state.read(path)
+        settings = dict(saved.settings)
+        name, rest = settings.pop("optimizer"), {key: settings.pop(key) for key in ("batch_size", "shuffle", "seed")}
+        if optimizer is None and isinstance(settings["learning_rate"], dict):
+            raise ValueError(f"optimizer: got none, but the learning rate was a schedule: give an {name} with one")
+        if optimizer is not None and (optimizer.name, optimizer.n_states) != (name, len(saved.states)):
+            raise ValueError(f"optimizer: got {optimizer}, expected an {name} with {len(saved.states)} state vectors")
         try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, previous)
+            network = Network.from_config(saved.config)
+            trainer = Trainer(network, optimizer or OPTIMIZERS[name](**settings), n_threads=n_threads, **rest)
+            trainer._take(saved)
+        except (TypeError, ValueError, LookupError) as error:
+            raise CheckpointError(f"{os.fspath(path)}: corrupt, or not written by fastbp: {error}") from error
+        return trainer
 
+    # ------------------------------------------------------------ samples and state
+    def _divide(
+        self, x: ArrayLike, y: ArrayLike, validation: Any, validation_split: float | None
+    ) -> tuple[Samples, Samples | None]:
+        """What to train on, and what to validate on."""
+        inputs, targets = self.network._samples(x, y)
+        if validation_split is not None:
+            if validation is not None:
+                raise ValueError(f"validation_split: got {validation_split!r} beside validation, expected one of them")
+            return hold_out(inputs, targets, validation_split, self.seed)
+        held_out = None if validation is None else Samples(*self.network._samples(*_pair(validation)))
+        return Samples(inputs, targets), held_out
 
-class Pace:
-    """Chooses how many threads a slice gets, and how many samples, by what earlier slices took.
+    def _state(self) -> State:
+        kept = {name: callback.state() for name, callback in named(self._callbacks).items()}
+        generator = self.place.generator or dict(self._rng.bit_generator.state)
+        return State(
+            config=self.network.config(),
+            settings=self._settings(self.updates),
+            data=self._data,
+            updates=self.updates,
+            place=replace(self.place, generator=generator),
+            history=self.history,
+            parameters=self.network._theta,
+            states=self._states,
+            callbacks=kept,
+        )
 
-    Whether a second thread pays depends on more than the work: on other programs, on how far apart the CPUs' caches
-    are, on the threading layer. The bits do not depend on it. So each number is tried for a moment, the fastest one
-    taken, and the others are tried again as long as that takes no more than TRIAL_SHARE of the time.
-    """
+    def _settings(self, updates: int) -> dict[str, Any]:
+        return state.settings_of(self.optimizer, updates, self.batch_size, self.shuffle, self.seed)
 
-    def __init__(self, options: Sequence[int], guess: float) -> None:
-        # Samples a second of the last slices: the best of them counts, since anything can only slow one down.
-        self._measured: dict[int, deque[float]] = {threads: deque(maxlen=2) for threads in options}
-        self._guess, self._seconds, self._trial_seconds = guess, 0.0, 0.0
+    def _checked(self, path: str | os.PathLike[str], samples: Samples) -> State:
+        """The state in a checkpoint, if it is of this training."""
+        saved = state.read(path)
+        settings = self._settings(saved.updates)
+        state.check_same(path, saved, replace(self._state(), settings=settings, data=samples.fingerprint))
+        return saved
 
-    def choose(self, batch_size: int) -> tuple[int, int]:
-        """(Threads, samples) of the next slice: whole batches for about SLICE_SECONDS, or for a trial."""
-        rates = {threads: max(measured, default=0.0) for threads, measured in self._measured.items()}
-        best = max(rates, key=lambda threads: rates[threads])
-        others = [threads for threads in rates if threads != best]
-        untried = [threads for threads, rate in rates.items() if rate == 0]
-        rate = rates[best] or self._guess
-        if untried or (others and self._trial_seconds < TRIAL_SHARE * self._seconds):
-            trial = (untried or others)[0]
-            return trial, max(TRIAL_BATCHES, int(rate * TRIAL_SECONDS / batch_size)) * batch_size
-        return best, max(1, int(rate * SLICE_SECONDS / batch_size)) * batch_size
-
-    def record(self, threads: int, samples: int, seconds: float) -> None:
-        """Note what a slice took."""
-        rates = {option: max(measured, default=0.0) for option, measured in self._measured.items()}
-        self._seconds += seconds
-        if threads != max(rates, key=lambda option: rates[option]):
-            self._trial_seconds += seconds
-        self._measured[threads].append(samples / max(seconds, 1e-9))
-
-
-@lru_cache(maxsize=256)
-def _pace(shape: Shape, batch_size: int, threads: int) -> Pace:
-    """The pace of all fits alike: whoever trains many small networks pays for the trials once."""
-    return Pace([threads, 1] if threads > 1 else [1], RATE / shape.multiply_adds)
+    def _take(self, saved: State) -> None:
+        """Become what was saved."""
+        if len(saved.states) != len(self._states):
+            raise CheckpointError(f"has {len(saved.states)} state vectors, expected {len(self._states)}")
+        for mine, theirs in zip((self.network._theta, *self._states), (saved.parameters, *saved.states), strict=True):
+            mine[:] = theirs
+        self.updates, self.place, self.history = saved.updates, saved.place, saved.history
+        self._data = saved.data
+        self._rng.bit_generator.state = saved.place.generator
 
 
 def _pair(validation: Any) -> tuple[ArrayLike, ArrayLike]:

@@ -18,7 +18,8 @@ LAYERS = {"kernels", "errors"}
 WORKSPACE = LAYERS | {"layers", "_jit", "_threads"}
 MODEL = LAYERS | {"layers", "arguments", "gradient", "_threads", "workspace"}
 TRAINER = MODEL | {"model", "optimizers", "schedules"}
-EDGE = TRAINER | {"trainer", "checkpoint", "gradcheck", "explain", "explain_batch", "forensics", "gradient_log"}
+EXPLAINING = {"gradcheck", "explain", "explain_batch", "forensics", "gradient_log"}
+EDGE = TRAINER | EXPLAINING | {"archive", "history", "hooks", "callbacks", "trainer", "checkpoint"}
 # room: the rooms of ours that it may import. Downward only.
 MAY_IMPORT: dict[str, set[str]] = {
     "_jit": set(),
@@ -32,14 +33,22 @@ MAY_IMPORT: dict[str, set[str]] = {
     "schedules": {"optimizers", "layers", "errors"},
     "workspace": WORKSPACE,
     "model": MODEL,
-    "progress": {"errors"},
-    "trainer": TRAINER | {"progress"},
-    "checkpoint": TRAINER,
+    "history": set(),
+    "hooks": {"errors", "history"},
+    "archive": {"errors"},
+    "samples": set(),
+    "pace": {"workspace"},
+    "progress": {"history", "hooks"},
+    "callbacks": {"errors", "history", "hooks", "layers", "progress"},
+    "checkpoint": TRAINER | {"archive"},
+    "state": TRAINER | {"archive", "checkpoint", "history"},
+    "fitting": TRAINER | {"history", "hooks", "pace", "samples", "state"},
+    "trainer": TRAINER | {"callbacks", "checkpoint", "fitting", "history", "hooks", "progress", "samples", "state"},
     "gradcheck": TRAINER,
     "explain": TRAINER,
     "explain_batch": TRAINER | {"explain"},
     "forensics": TRAINER | {"explain"},
-    "gradient_log": TRAINER | {"trainer", "forensics"},
+    "gradient_log": TRAINER | {"trainer", "history", "forensics"},
     "runtime": TRAINER | {"trainer", "_jit"},
     "datasets": {"datasets", "errors"},
     "estimators": EDGE,
@@ -47,8 +56,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "report": EDGE | {"report"},
 }
 ANYTHING = {"__init__", "__main__", "cli"}
-# Network.save, Network.to_onnx and their kin are methods for the user's sake; they reach up only when called.
-INSIDE_A_FUNCTION = {("model", "checkpoint"), ("model", "exchange")}
+# Network.save, Network.to_onnx and their kin are methods for the user's sake; they reach up only when called. What a
+# trainer calls names its type, in annotations only.
+INSIDE_A_FUNCTION = {("model", "checkpoint"), ("model", "exchange")} | {
+    (room, "trainer") for room in ("hooks", "callbacks", "progress", "fitting")
+}
 # room: the packages of others that it may import, beside numpy and the standard library.
 PACKAGES: dict[str, set[str]] = {
     "_jit": {"numba", "llvmlite"},

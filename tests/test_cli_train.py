@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 import fastbp
 from fastbp import Adam, Dense, Network, Trainer, TrainingDiverged, cli, datasets
-from fastbp.progress import Progress
+from fastbp.fitting import Fit
 
 if TYPE_CHECKING:
     from cli_runs import Refused, Train
@@ -130,15 +130,15 @@ def test_a_second_run_replaces_the_first_and_says_so(
 def test_ctrl_c_keeps_what_was_learnt(
     train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    original = Progress.epoch
+    original = Fit._end_epoch
 
-    def interrupt(self: Progress, number: int, values: dict[str, Any]) -> None:
-        original(self, number, values)
-        if number == 2:
+    def interrupt(self: Fit) -> None:
+        original(self)
+        if len(self.trainer.history.cost) == 2:
             signal.raise_signal(signal.SIGINT)
 
     assert train(tmp_path / "whole", "--quiet", "--epochs", "3") == 0
-    monkeypatch.setattr(Progress, "epoch", interrupt)
+    monkeypatch.setattr(Fit, "_end_epoch", interrupt)
     assert train(tmp_path / "part", "--json", "--quiet") == 130
     out, err = capsys.readouterr()
     assert "interrupted" in err

@@ -17,12 +17,12 @@ import numpy as np
 import fastbp
 from fastbp import Dense, Network, Trainer, TrainingDiverged, datasets, report, runtime
 from fastbp.cli.images import read_samples
-from fastbp.cli.parser import FORMATS, OPTIMIZERS, UsageError, blame_the_arguments
+from fastbp.cli.parser import FORMATS, UsageError, blame_the_arguments
 from fastbp.datasets import Split
 from fastbp.errors import DataError
 from fastbp.exchange import torch
 from fastbp.gradcheck import GradientCheck, check_gradients
-from fastbp.optimizers import Optimizer
+from fastbp.optimizers import OPTIMIZERS, Optimizer
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 

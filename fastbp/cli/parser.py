@@ -11,9 +11,7 @@ from typing import Any, NoReturn
 from fastbp.errors import unknown_name
 from fastbp.kernels.activations import CODES as ACTIVATIONS
 from fastbp.kernels.costs import CODES as COSTS
-from fastbp.optimizers import SGD, Adam, AdamW, RMSprop
-
-OPTIMIZERS = {kind.name: kind for kind in (SGD, RMSprop, Adam, AdamW)}
+from fastbp.optimizers import OPTIMIZERS
 
 FORMATS = {"onnx": ".onnx", "safetensors": ".safetensors", "c": ".c", "torch": ".safetensors"}  # and their suffixes
 INPUT_DTYPES = ("uint8", "float32", "float64")
@@ -53,6 +51,7 @@ def blame_the_arguments(parser_options: argparse.Namespace) -> Iterator[None]:
 
     Examples
     --------
+    >>> from fastbp import SGD
     >>> with blame_the_arguments(argparse.Namespace(learning_rate=-1.0)):
     ...     SGD(-1.0)
     Traceback (most recent call last):

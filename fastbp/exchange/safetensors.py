@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .. import arguments
-from ..checkpoint import DAMAGE, atomic_write
+from ..archive import DAMAGE, atomic_write
 from ..errors import CheckpointError, MissingExtraError
 from ..layers import Dense
 from ..model import Network

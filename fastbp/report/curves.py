@@ -7,8 +7,8 @@ import os
 
 from fastbp.checkpoint import atomic_write
 from fastbp.errors import MissingExtraError
+from fastbp.history import History
 from fastbp.report.pictures.charts import curve
-from fastbp.trainer import History
 
 
 def save_curve(history: History, path: str | os.PathLike[str]) -> None:

@@ -13,9 +13,10 @@ from numpy.typing import ArrayLike
 
 from fastbp.checkpoint import atomic_write
 from fastbp.errors import MissingExtraError
+from fastbp.history import History
 from fastbp.model import Network
 from fastbp.report.curves import save_curve
-from fastbp.trainer import History, Trainer
+from fastbp.trainer import Trainer
 
 
 def save_run(

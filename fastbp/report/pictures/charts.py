@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from fastbp.errors import unknown_name
 from fastbp.forensics import SampleForensics, layer_norms
 from fastbp.gradient_log import GradientLog
-from fastbp.trainer import History
+from fastbp.history import History
 
 from .axes import DOWN, LINES, QUIET, UP, axes_for, plain, whole_ticks
 

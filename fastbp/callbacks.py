@@ -1,0 +1,306 @@
+"""The callbacks that come with fastbp; their base, and functions as callbacks, are in ``hooks.py``."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from io import TextIOWrapper
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .errors import unknown_name
+from .history import History
+from .hooks import Callback, LambdaCallback, State
+from .layers import count
+from .progress import ProgressBar
+
+if TYPE_CHECKING:
+    from .trainer import Trainer
+
+__all__ = ["CSVLogger", "Callback", "Checkpoint", "EarlyStopping", "LambdaCallback", "ProgressBar"]
+
+MONITORS = ("cost", "accuracy", "validation_cost", "validation_accuracy")
+
+
+class _Monitor:
+    """Watches one of the history's lists for a value better than all before."""
+
+    def __init__(self, monitor: str, mode: str | None, min_delta: float = 0.0) -> None:
+        if monitor not in MONITORS:
+            raise unknown_name("monitor", monitor, MONITORS)
+        if mode not in (None, "min", "max"):
+            raise ValueError(f"mode: got {mode!r}, expected 'min', 'max', or None for what suits the monitor")
+        _number("min_delta", min_delta, "a finite number of 0 or more", lambda value: 0 <= value < math.inf)
+        self.name, self.min_delta = monitor, float(min_delta)
+        self._worst = math.inf if (mode or ("max" if monitor.endswith("accuracy") else "min")) == "min" else -math.inf
+        self.best = self._worst
+
+    def begin(self, trainer: Trainer) -> None:
+        """Forget; and refuse a fit without what is monitored."""
+        if self.name.startswith("validation") and not trainer.run.validated:
+            raise ValueError(
+                f"monitor: got {self.name!r}, but there is nothing to validate on: "
+                "give fit validation=(x, y) or validation_split=0.1, or monitor 'cost'"
+            )
+        self.best = self._worst
+
+    def improved(self, history: History) -> bool:
+        """Whether the last epoch was the best so far. NaN never is, and infinity neither."""
+        value = getattr(history, self.name)[-1]
+        lower = self._worst > 0
+        better = value < self.best - self.min_delta if lower else value > self.best + self.min_delta
+        if better:
+            self.best = value
+        return bool(better)
+
+
+class EarlyStopping(Callback):
+    """Ends the training when it no longer gets better.
+
+    Parameters
+    ----------
+    monitor : str
+        validation_cost, validation_accuracy, cost or accuracy.
+    patience : int
+        After how many epochs without a better value to stop, 1 or more.
+    min_delta : float
+        By how much a value has to be better than the best one before to count, in the monitor's unit.
+    restore_best : bool
+        Whether to leave the network with the parameters of the best epoch, however the training ended.
+    mode : str, optional
+        "min" or "max": which values are better. By default small costs and large accuracies.
+
+    Attributes
+    ----------
+    best : float
+        The best value so far; before the first epoch infinitely bad.
+    best_epoch : int
+        Its epoch in the history, from 0; -1 before the first epoch.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of range; by ``fit``, before it begins, if there is nothing to monitor.
+
+    Examples
+    --------
+    >>> from fastbp import Dense, Network, SGD, Trainer
+    >>> net = Network(1, [Dense(1)], dtype="float64")
+    >>> stop = EarlyStopping("cost", patience=3, min_delta=1e-6)
+    >>> history = Trainer(net, SGD(0.5)).fit([[1.0], [2.0]], [1.0, 2.0], epochs=1000, callbacks=[stop])
+    >>> history.ended_by, len(history.cost) < 100
+    ('EarlyStopping', True)
+    """
+
+    def __init__(
+        self,
+        monitor: str = "validation_cost",
+        patience: int = 10,
+        min_delta: float = 0.0,
+        restore_best: bool = False,
+        mode: str | None = None,
+    ) -> None:
+        self._monitor = _Monitor(monitor, mode, min_delta)
+        self.patience, self.restore_best = count("patience", patience), bool(restore_best)
+        self._reset()
+
+    def _reset(self) -> None:
+        self.best_epoch, self._waited = -1, 0
+        self._parameters: np.ndarray | None = None
+
+    @property
+    def best(self) -> float:
+        """The best value so far; before the first epoch infinitely bad."""
+        return self._monitor.best
+
+    def on_train_begin(self, trainer: Trainer, history: History) -> None:
+        self._monitor.begin(trainer)
+        self._reset()
+
+    def on_epoch_end(self, trainer: Trainer, epoch: int, history: History) -> bool:
+        self._waited += 1
+        if self._monitor.improved(history):
+            self._waited, self.best_epoch = 0, len(history.cost) - 1
+            if self.restore_best:
+                self._parameters = trainer.network.get_parameters()
+        return self._waited >= self.patience
+
+    def on_train_end(self, trainer: Trainer, history: History) -> None:
+        if self._parameters is not None:
+            trainer.network.set_parameters(self._parameters)
+
+    def state(self) -> dict[str, np.ndarray]:
+        kept = {"best": np.array(self.best), "best_epoch": np.array(self.best_epoch), "waited": np.array(self._waited)}
+        return kept if self._parameters is None else {**kept, "parameters": self._parameters}
+
+    def resume(self, state: State) -> bool:
+        self._monitor.best = float(state["best"])
+        self.best_epoch, self._waited = int(state["best_epoch"]), int(state["waited"])
+        if self.restore_best and "parameters" in state:
+            self._parameters = state["parameters"]
+        return self._waited >= self.patience
+
+
+class Checkpoint(Callback):
+    """Saves the trainer to a file as it trains, for ``fit(..., resume=path)`` and ``Trainer.load``.
+
+    The file is replaced as a whole: a process killed at any moment leaves the one before or the one after. The last
+    one is saved when the training ends, also by Ctrl-C.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        The file; its folder must exist.
+    every_epochs : int, optional
+        Save after every so many epochs of a fit.
+    every_seconds : float, optional
+        Save when so many seconds have passed since the last time, also within an epoch. Both may be given.
+    best_only : bool
+        Save after an epoch that is better than all before, and at no other time.
+    monitor, mode
+        What is better, as ``EarlyStopping`` has them; only for ``best_only``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of range, or ``best_only`` goes with ``every_seconds``; by ``fit``, before it begins,
+        if there is nothing to monitor.
+    OSError
+        By ``fit``, if the file cannot be written. The one before is kept, and so is what was learnt.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from fastbp import Dense, Network, Trainer
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     trainer, path = Trainer(Network(1, [Dense(1)])), f"{folder}/run.npz"
+    ...     history = trainer.fit([[1.0], [2.0]], [1.0, 2.0], epochs=3, callbacks=[Checkpoint(path)])
+    ...     Trainer.load(path).updates
+    3
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        every_epochs: int | None = None,
+        every_seconds: float | None = None,
+        best_only: bool = False,
+        monitor: str = "validation_cost",
+        mode: str | None = None,
+    ) -> None:
+        if every_seconds is not None:
+            seconds("every_seconds", every_seconds)
+            if best_only:
+                raise ValueError(f"every_seconds: got {every_seconds!r} with best_only, which saves after epochs only")
+        self.path = os.fspath(path)
+        self.every_epochs = 1 if every_epochs is None and every_seconds is None else every_epochs
+        if self.every_epochs is not None:
+            count("every_epochs", self.every_epochs)
+        self.every_seconds, self._monitor = every_seconds, _Monitor(monitor, mode) if best_only else None
+        self._due, self._saved_at = False, 0.0
+
+    def on_train_begin(self, trainer: Trainer, history: History) -> None:
+        if self._monitor is not None:
+            self._monitor.begin(trainer)
+        self._due, self._saved_at = False, time.monotonic()
+
+    def on_epoch_end(self, trainer: Trainer, epoch: int, history: History) -> None:
+        if self._monitor is not None:
+            self._due = self._monitor.improved(history)
+        elif self.every_epochs is not None:
+            self._due = (epoch + 1) % self.every_epochs == 0
+
+    def on_slice_end(self, trainer: Trainer, history: History) -> None:
+        waited = time.monotonic() - self._saved_at
+        late = self.every_seconds is not None and waited >= self.every_seconds
+        if self._due or late or (history.ended_by and self._monitor is None):
+            trainer.save(self.path)
+            self._due, self._saved_at = False, time.monotonic()
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {} if self._monitor is None else {"best": np.array(self._monitor.best)}
+
+    def resume(self, state: State) -> None:
+        if self._monitor is not None and "best" in state:
+            self._monitor.best = float(state["best"])
+
+
+class CSVLogger(Callback):
+    """Writes the history to a CSV file, a row an epoch, as it comes.
+
+    The file always tells the whole history: that of earlier fits, and of the run that is resumed, too.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        The file, replaced if it is there; its folder must exist.
+
+    Raises
+    ------
+    OSError
+        By ``fit``, if it cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from fastbp import Dense, Network, Trainer
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     trainer, path = Trainer(Network(1, [Dense(1)])), f"{folder}/log.csv"
+    ...     history = trainer.fit([[1.0], [2.0]], [1.0, 2.0], epochs=2, callbacks=[CSVLogger(path)])
+    ...     [line.split(",")[0] for line in Path(path).read_text().splitlines()]
+    ['epoch', '1', '2']
+    """
+
+    COLUMNS = (*MONITORS, "seconds")
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.fspath(path)
+        self._file: TextIOWrapper | None = None
+
+    def on_train_begin(self, trainer: Trainer, history: History) -> None:
+        # Of earlier epochs only lists as long as the cost tell which value is whose: some may have had no validation.
+        whole = [name for name in self.COLUMNS if len(getattr(history, name)) == len(history.cost)]
+        self._file = open(self.path, "w", encoding="utf-8")  # noqa: SIM115 - closed as the training ends
+        self._write("epoch", *self.COLUMNS)
+        for epoch in range(len(history.cost)):
+            self._row(history, epoch, whole)
+
+    def on_epoch_end(self, trainer: Trainer, epoch: int, history: History) -> None:
+        known = [name for name in self.COLUMNS if trainer.run.validated or not name.startswith("validation")]
+        self._row(history, -1, known)
+
+    def on_train_end(self, trainer: Trainer, history: History) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def _row(self, history: History, epoch: int, known: Sequence[str]) -> None:
+        values = (repr(getattr(history, name)[epoch]) if name in known else "" for name in self.COLUMNS)
+        self._write(str(range(1, len(history.cost) + 1)[epoch]), *values)
+
+    def _write(self, *cells: str) -> None:
+        assert self._file is not None
+        self._file.write(f"{','.join(cells)}\n")
+        self._file.flush()
+
+
+def seconds(argument: str, value: float) -> float:
+    """``value`` as seconds above 0, or an error that names the argument.
+
+    Examples
+    --------
+    >>> seconds("max_seconds", 1)
+    1.0
+    """
+    _number(argument, value, "a number of seconds above 0", lambda value: value > 0)
+    return float(value)
+
+
+def _number(argument: str, value: Any, wanted: str, good: Callable[[Any], bool]) -> None:
+    if isinstance(value, (bool, str)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{argument}: got {value!r}, expected {wanted}")
+    if not good(value):
+        raise ValueError(f"{argument}: got {value!r}, expected {wanted}")

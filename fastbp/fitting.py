@@ -1,0 +1,256 @@
+"""One fit: epochs cut into slices, with callbacks, Ctrl-C and a look at the parameters between them.
+
+Nothing of Python runs inside a slice of about a fifth of a second: one call of the compiled driver works through
+many mini-batches. After every slice the trainer's state is whole: it can be saved, or fitted again from there.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .errors import TrainingDiverged
+from .hooks import Callback, State, named
+from .kernels import update
+from .kernels.layout import COST, DELTA
+from .model import _finite
+from .pace import Pace, pace_of
+from .samples import Samples
+from .state import Place
+from .workspace import Workspace
+
+if TYPE_CHECKING:
+    from .trainer import Trainer
+
+
+@dataclass
+class Run:
+    """What the running fit is about, for callbacks: ``trainer.run``.
+
+    Attributes
+    ----------
+    epochs : int
+        How many the fit is to do; those before a resumed fit count.
+    samples : int
+        Of an epoch.
+    validated : bool
+        Whether every epoch ends with a validation.
+    done : int
+        Samples trained on, of ``epochs * samples``.
+    """
+
+    epochs: int = 0
+    samples: int = 0
+    validated: bool = False
+    done: int = 0
+
+
+class Fit:
+    """The work of one ``Trainer.fit``, whose arguments are checked.
+
+    Parameters
+    ----------
+    trainer : Trainer
+    samples : Samples
+        What to train on.
+    held_out : Samples, optional
+        What to validate on.
+    callbacks : sequence of Callback
+    epochs : int
+        How many to do.
+    first : int
+        How many epochs the history has that do not count.
+    deadline : float
+        When to end, by ``time.monotonic``.
+    """
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        samples: Samples,
+        held_out: Samples | None,
+        callbacks: Sequence[Callback],
+        epochs: int,
+        first: int,
+        deadline: float,
+    ) -> None:
+        self.trainer, self.samples, self.held_out = trainer, samples, held_out
+        self.callbacks, self.first, self.deadline = callbacks, first, deadline
+        self.run = trainer.run = Run(epochs, len(samples), held_out is not None)
+        self.workspace, self.pace = self._workspace()
+        self._order: np.ndarray | None = None
+        self._before: tuple[int, list[np.ndarray]] | None = None  # the snapshot before the last slice
+        self._stop = ""  # what wants the training to end
+        self._count()
+
+    def train(self, kept: Mapping[str, State] | None = None) -> None:
+        """Train until something ends it; ``kept``: what a checkpoint has of the callbacks."""
+        trainer, history = self.trainer, self.trainer.history
+        history.interrupted, history.ended_by = False, ""
+        with self._interruptible(), ExitStack() as ends:
+            try:
+                for callback in self.callbacks:
+                    self._ask([callback], "on_train_begin")
+                    ends.callback(callback.on_train_end, trainer, history)
+                for name, callback in named(self.callbacks).items():
+                    if kept and name in kept and callback.resume(kept[name]) is True:
+                        self._stop = type(callback).__name__
+                self._settle()
+                if not history.ended_by and trainer.place.done:
+                    self._prepare()
+                while not history.ended_by:
+                    self._step()
+            except BaseException as error:
+                history.ended_by = type(error).__name__
+                raise
+
+    # ------------------------------------------------------------ the parts
+    def _workspace(self) -> tuple[Workspace, Pace]:
+        trainer, network, batch_size = self.trainer, self.trainer.network, self.trainer.batch_size
+        numbers = trainer.optimizer.hyperparameters()
+        online = batch_size == 1 and numbers["optimizer"] == update.SGD and numbers["l1"] == numbers["l2"] == 0
+        workspace = Workspace(network._shape, min(batch_size, len(self.samples)), online)
+        workspace.use_optimizer(numbers, trainer._states)
+        most = workspace.threads_worth(trainer.n_threads, batch_size)
+        for threads in {most, 1}:  # a launch of nothing: what compiles or starts here would be taken for slowness later
+            workspace.prepare(DELTA, batch_size, network._theta)
+            workspace["learning_rates"] = 0
+            workspace.launch(0, 0, threads)
+        return workspace, pace_of(workspace.shape, batch_size, most)
+
+    def _step(self) -> None:
+        """Train a slice, and do what its end brings with it."""
+        if not self.trainer.place.done:
+            self._ask(self.callbacks, "on_epoch_begin", self._epochs_done())
+            if not self._stop:
+                self._prepare()
+        if not self._stop:
+            self._advance()
+        if not self._stop and time.monotonic() >= self.deadline:  # never before a slice: every fit gets on
+            self._stop = "max_seconds"
+        self._settle()
+        for callback in self.callbacks:
+            callback.on_slice_end(self.trainer, self.trainer.history)
+
+    def _advance(self) -> None:
+        """Train on as many samples as about a fifth of a second allows; end the epoch where they were its last."""
+        begun, place = time.perf_counter(), self.trainer.place
+        threads, samples = self.pace.choose(self.trainer.batch_size)
+        stop = min(self.run.samples, place.done + samples)
+        self._slice(place.done, stop, threads)
+        took = time.perf_counter() - begun
+        self.pace.record(threads, stop - place.done, took)
+        place.done, place.seconds = stop, place.seconds + took
+        place.cost, place.correct = self.workspace.totals()
+        if stop == self.run.samples:
+            self._end_epoch()
+        self._count()
+
+    def _prepare(self) -> None:
+        """Draw the order of the epoch, or draw it again where a fit goes on within one."""
+        begun, trainer, place = time.perf_counter(), self.trainer, self.trainer.place
+        if place.generator:
+            trainer._rng.bit_generator.state = place.generator
+        else:
+            place.generator = dict(trainer._rng.bit_generator.state)
+        # The order within a batch does not matter, so one batch of everything needs none.
+        shuffled = trainer.shuffle and trainer.batch_size < self.run.samples
+        self._order = self.samples.order(trainer._rng if shuffled else None)
+        self.workspace.point_at(self.samples.inputs, self.samples.targets, self._order)
+        self.workspace.prepare(DELTA, trainer.batch_size, trainer.network._theta)
+        self.workspace["total_cost"], self.workspace["total_correct"] = place.cost, place.correct
+        place.seconds += time.perf_counter() - begun
+
+    def _slice(self, start: int, stop: int, threads: int) -> None:
+        """Train on places ``start`` to ``stop`` of the order, or go back to what was good and raise."""
+        trainer, now = self.trainer, self._snapshot()
+        updates = -(-(stop - start) // trainer.batch_size)
+        rates = trainer.optimizer.learning_rates(trainer.updates, updates)
+        self.workspace["learning_rates"], self.workspace["updates"] = rates.ctypes.data, trainer.updates
+        reached = self.workspace.launch(start, stop, threads)
+        if reached < stop or not _finite(trainer.network._theta):
+            failed = trainer.updates + (reached - start) // trainer.batch_size
+            # Parameters are good once a batch had a finite cost with them: the first batch here judges the last slice.
+            self._restore(now if reached > start else self._before or now)
+            trainer.place = Place()
+            raise TrainingDiverged(
+                f"the cost or a parameter became NaN or infinite in epoch {len(trainer.history.cost) + 1}, at update "
+                f"{failed}; the network keeps its parameters of update {trainer.updates}. Try a smaller learning_rate"
+            )
+        self._before = now
+        trainer.updates += updates
+
+    def _snapshot(self) -> tuple[int, list[np.ndarray]]:
+        """How many updates were done, and copies of the parameters and of the optimizer's state."""
+        trainer = self.trainer
+        return trainer.updates, [array.copy() for array in (trainer.network._theta, *trainer._states)]
+
+    def _restore(self, snapshot: tuple[int, list[np.ndarray]]) -> None:
+        self.trainer.updates, arrays = snapshot
+        for array, old in zip((self.trainer.network._theta, *self.trainer._states), arrays, strict=True):
+            array[:] = old
+
+    def _end_epoch(self) -> None:
+        trainer, history, place, n = self.trainer, self.trainer.history, self.trainer.place, self.run.samples
+        history.seconds.append(place.seconds)
+        history.cost.append(place.cost / n)
+        history.accuracy.append(place.correct / n)
+        trainer.place = Place()
+        if self.held_out is not None:
+            held = self.held_out
+            total, right = trainer.network._pass(COST, held.inputs, held.targets, n_threads=trainer.n_threads)
+            history.validation_cost.append(total / len(held))
+            history.validation_accuracy.append(right / len(held))
+        self._count()
+        self._ask(self.callbacks, "on_epoch_end", self._epochs_done() - 1)
+
+    # ------------------------------------------------------------ when to end
+    def _epochs_done(self) -> int:
+        return len(self.trainer.history.cost) - self.first
+
+    def _count(self) -> None:
+        """Tell callbacks, and the history, how far it got."""
+        done = self.trainer.place.done
+        self.run.done = self._epochs_done() * self.run.samples + done
+        self.trainer.history.unfinished = done / self.run.samples
+
+    def _settle(self) -> None:
+        """Decide whether the training ends here, once, so that whoever saves the trainer now knows it."""
+        if self._epochs_done() >= self.run.epochs:
+            self._stop = "epochs"
+        self.trainer.history.ended_by = self._stop
+
+    def _ask(self, callbacks: Sequence[Callback], hook: str, *epoch: int) -> None:
+        """Call a hook of all callbacks; one that returns True ends the training."""
+        for callback in callbacks:
+            if getattr(callback, hook)(self.trainer, *epoch, self.trainer.history) is True:
+                self._stop = type(callback).__name__
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """Turn the first Ctrl-C into a request to stop after the running slice; a second one interrupts at once."""
+
+        def request_stop(number: int, frame: FrameType | None) -> None:
+            self._stop, self.trainer.history.interrupted = "Ctrl-C", True
+            signal.signal(signal.SIGINT, previous)
+
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        previous: Any = signal.getsignal(signal.SIGINT)
+        if previous is None:  # installed by something other than Python: leave it alone
+            yield
+            return
+        signal.signal(signal.SIGINT, request_stop)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, previous)

@@ -1,0 +1,47 @@
+"""History: what each epoch of a training brought."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+
+
+@dataclass
+class History:
+    """What each epoch brought: lists with one entry an epoch.
+
+    Attributes
+    ----------
+    cost, accuracy : list of float
+        Over the training samples, each as the network was when it met them, without penalties.
+    validation_cost, validation_accuracy : list of float
+        After the epoch; empty without validation data.
+    seconds : list of float
+        Wall time of the epoch's training, without validation.
+    interrupted : bool
+        Whether Ctrl-C ended the last fit.
+    ended_by : str
+        What ended the last fit: "epochs", "max_seconds", "Ctrl-C", or the class of a callback or an exception; empty
+        while it runs.
+    unfinished : float
+        How much of a further epoch was trained, 0 to below 1: it changed the network, but has no entry in the lists.
+    """
+
+    cost: list[float] = field(default_factory=list)
+    accuracy: list[float] = field(default_factory=list)
+    validation_cost: list[float] = field(default_factory=list)
+    validation_accuracy: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    interrupted: bool = False
+    ended_by: str = ""
+    unfinished: float = 0.0
+
+    def to_json(self) -> str:
+        """All of it as a JSON object.
+
+        Examples
+        --------
+        >>> History(cost=[0.5]).to_json()[:14]
+        '{"cost": [0.5]'
+        """
+        return json.dumps(asdict(self))

@@ -1,0 +1,52 @@
+"""Pace: how long a slice of training is, and on how many threads, by what earlier slices took."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from functools import lru_cache
+
+from .workspace import RATE, Shape
+
+SLICE_SECONDS = 0.2
+TRIAL_SECONDS, TRIAL_BATCHES, TRIAL_SHARE = 0.004, 8, 0.05
+
+
+class Pace:
+    """Chooses how many threads a slice gets, and how many samples, by what earlier slices took.
+
+    Whether a second thread pays depends on more than the work: on other programs, on how far apart the CPUs' caches
+    are, on the threading layer. The bits do not depend on it. So each number is tried for a moment, the fastest one
+    taken, and the others are tried again as long as that takes no more than TRIAL_SHARE of the time.
+    """
+
+    def __init__(self, options: Sequence[int], guess: float) -> None:
+        # Samples a second of the last slices: the best of them counts, since anything can only slow one down.
+        self._measured: dict[int, deque[float]] = {threads: deque(maxlen=2) for threads in options}
+        self._guess, self._seconds, self._trial_seconds = guess, 0.0, 0.0
+
+    def choose(self, batch_size: int) -> tuple[int, int]:
+        """(Threads, samples) of the next slice: whole batches for about SLICE_SECONDS, or for a trial."""
+        rates = {threads: max(measured, default=0.0) for threads, measured in self._measured.items()}
+        best = max(rates, key=lambda threads: rates[threads])
+        others = [threads for threads in rates if threads != best]
+        untried = [threads for threads, rate in rates.items() if rate == 0]
+        rate = rates[best] or self._guess
+        if untried or (others and self._trial_seconds < TRIAL_SHARE * self._seconds):
+            trial = (untried or others)[0]
+            return trial, max(TRIAL_BATCHES, int(rate * TRIAL_SECONDS / batch_size)) * batch_size
+        return best, max(1, int(rate * SLICE_SECONDS / batch_size)) * batch_size
+
+    def record(self, threads: int, samples: int, seconds: float) -> None:
+        """Note what a slice took."""
+        rates = {option: max(measured, default=0.0) for option, measured in self._measured.items()}
+        self._seconds += seconds
+        if threads != max(rates, key=lambda option: rates[option]):
+            self._trial_seconds += seconds
+        self._measured[threads].append(samples / max(seconds, 1e-9))
+
+
+@lru_cache(maxsize=256)
+def pace_of(shape: Shape, batch_size: int, threads: int) -> Pace:
+    """The pace of all fits alike: whoever trains many small networks pays for the trials once."""
+    return Pace([threads, 1] if threads > 1 else [1], RATE / shape.multiply_adds)

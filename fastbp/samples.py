@@ -1,0 +1,118 @@
+"""The samples of a fit: which of them are trained on, which are held out, and how to know them again."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+# Of a larger x only rows spread over it are looked at: a fingerprint should take nothing beside an epoch.
+FINGERPRINT_BYTES = 1 << 18
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Inputs and targets, and which rows of them are trained on: they stay where they are, nothing is copied.
+
+    Attributes
+    ----------
+    inputs, targets : ndarray
+        As ``Network`` has checked them.
+    rows : (n,) ndarray of int64, optional
+        The rows to train on, ascending; None for all.
+
+    Examples
+    --------
+    >>> len(Samples(np.zeros((5, 2)), np.zeros(5, np.int64), rows=np.array([0, 3])))
+    2
+    """
+
+    inputs: np.ndarray
+    targets: np.ndarray
+    rows: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.inputs) if self.rows is None else len(self.rows)
+
+    def order(self, rng: np.random.Generator | None) -> np.ndarray | None:
+        """The rows in the order of an epoch: drawn from ``rng``, or as they lie; None where all lie in order.
+
+        Examples
+        --------
+        >>> samples = Samples(np.zeros((5, 2)), np.zeros(5, np.int64), rows=np.array([0, 3]))
+        >>> samples.order(None)
+        array([0, 3])
+        """
+        if rng is None:
+            return self.rows
+        order = rng.permutation(len(self))
+        return order if self.rows is None else self.rows[order]
+
+    @cached_property
+    def fingerprint(self) -> dict[str, Any]:
+        """What tells these samples from others, as plain data: shapes, dtypes and checksums.
+
+        The checksum is over all targets, and over all inputs up to 256 KiB; of more, over rows spread evenly.
+
+        Examples
+        --------
+        >>> Samples(np.zeros((5, 2)), np.zeros(5, np.int64)).fingerprint["x"]
+        '(5, 2) of float64, checksum 8e2318e6'
+        """
+        step = max(1, -(-self.inputs.nbytes // FINGERPRINT_BYTES))
+        found = {"x": _describe(self.inputs, step), "y": _describe(self.targets)}
+        return found | {"training samples": "all" if self.rows is None else _describe(self.rows)}
+
+
+def _describe(array: np.ndarray, step: int = 1) -> str:
+    checksum = zlib.crc32(np.ascontiguousarray(array[::step]).data)
+    return f"{array.shape} of {array.dtype}, checksum {checksum:08x}"
+
+
+def hold_out(inputs: np.ndarray, targets: np.ndarray, share: float, seed: int) -> tuple[Samples, Samples]:
+    """Divide samples into those to train on, which stay where they are, and copies of a share for validation.
+
+    Which are held out depends on ``seed``, the targets and the share alone. Classes are stratified: each has its share
+    among those held out, to within one sample. Targets that are not classes are drawn from plainly.
+
+    Parameters
+    ----------
+    inputs, targets : ndarray
+        As ``Network`` has checked them.
+    share : float
+        Of the samples to hold out, above 0 and below 1; at least one is held out, and one left.
+    seed : int
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``share`` is no such number, or there is only one sample.
+
+    Examples
+    --------
+    >>> training, held_out = hold_out(np.arange(10.0)[:, np.newaxis], np.repeat([0, 1], 5), 0.4, seed=0)
+    >>> len(training), held_out.targets
+    (6, array([0, 0, 1, 1]))
+    """
+    wanted = "a share of the samples, above 0 and below 1"
+    if isinstance(share, (bool, str)) or not isinstance(share, (int, float, np.integer, np.floating)):
+        raise TypeError(f"validation_split: got {share!r}, expected {wanted}")
+    if not 0 < share < 1:
+        raise ValueError(f"validation_split: got {share!r}, expected {wanted}")
+    n = len(inputs)
+    if n < 2:
+        raise ValueError(f"validation_split: got {share!r} of one sample, expected two samples or more")
+    n_held = min(n - 1, max(1, math.floor(share * n + 0.5)))
+    # A stream of its own, so that the epochs' orders are those of the same seed without validation.
+    rng = np.random.default_rng(np.random.SeedSequence(seed).spawn(1)[0])
+    candidates = rng.permutation(n)
+    if targets.ndim == 1:  # classes: side by side, so that every so-many-th is a fair share of each
+        candidates = candidates[np.argsort(targets[candidates], kind="stable")]
+    places = np.floor((np.arange(n_held) + rng.random()) * n / n_held).astype(np.int64)
+    held = np.zeros(n, np.bool_)
+    held[candidates[places]] = True
+    return Samples(inputs, targets, np.flatnonzero(~held)), Samples(inputs[held], targets[held])
