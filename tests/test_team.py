@@ -9,7 +9,7 @@ import fastbp
 from fastbp import _threads
 from fastbp.kernels import minibatch
 from fastbp.kernels.layout import DELTA
-from fastbp.workspace import _member
+from fastbp.workspace import Workspace, _member
 
 NARROW, WIDE = (20, 9), (300, 260)
 
@@ -51,14 +51,13 @@ def test_one_member_does_the_work_of_all_who_do_not_come(
 def test_threads_train_to_the_same_bits(
     dtype: str, widths: tuple[int, ...], batch_size: int, samples: tuple[np.ndarray, np.ndarray]
 ) -> None:
-    nets = [network(widths, dtype) for _ in range(2)]
+    nets, rates = [network(widths, dtype) for _ in range(2)], np.full(50, 0.1)
     for threads, net in enumerate(nets, 1):
-        trainer = fastbp.Trainer(net, fastbp.SGD(0.1), batch_size=batch_size, n_threads=threads)
         inputs, targets = net._samples(*samples)
-        workspace = trainer._workspace(inputs)
+        workspace = Workspace(net._shape, batch_size, online=batch_size == 1)
+        workspace.use_optimizer(fastbp.SGD(0.1).hyperparameters(), [])
         workspace.point_at(inputs, targets)
         workspace.prepare(DELTA, batch_size, net._theta)
-        rates = np.full(50, 0.1)
         workspace["learning_rates"] = rates.ctypes.data
         for _ in range(3):  # the trainer itself would choose how many threads
             assert workspace.launch(0, len(inputs), threads) == len(inputs)
