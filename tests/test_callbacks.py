@@ -149,8 +149,10 @@ def test_an_unfinished_epoch_does_not_go_on_with_other_samples() -> None:
     trainer.fit(X, Y, epochs=1, max_seconds=1e-9)
     assert 0 < trainer.history.unfinished < 1
     for x, y in [(X + 1, Y), (X, (Y + 1) % 3), (X[:30], Y[:30])]:
+        before = trainer.updates
         with pytest.warns(UserWarning, match="other samples"):
             trainer.fit(x, y, epochs=1)
+        assert trainer.updates - before == len(x) // 10  # all of them
         trainer.fit(X, Y, epochs=1, max_seconds=1e-9)
         assert trainer.place.done == 10
 
