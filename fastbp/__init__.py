@@ -8,7 +8,7 @@
 array([0, 1, 1, 0])
 """
 
-from . import datasets, schedules
+from . import callbacks, datasets, schedules
 from .errors import CheckpointError, DataError, MissingExtraError, TrainingDiverged
 from .explain import Explanation, explain
 from .gradcheck import GradientCheck, check_gradients
@@ -38,6 +38,7 @@ __all__ = [
     "RMSprop",
     "Trainer",
     "TrainingDiverged",
+    "callbacks",
     "check_gradients",
     "datasets",
     "explain",
