@@ -161,7 +161,7 @@ def test_max_seconds() -> None:
     history = make().fit(X, Y, epochs=10**9, max_seconds=0.05)
     assert history.ended_by == "max_seconds"
     assert not history.interrupted
-    assert make().fit(X, Y, epochs=2, max_seconds=math.inf).ended_by == "epochs"
+    assert make().fit(X, Y, epochs=2, max_seconds=1e9).ended_by == "epochs"
     with pytest.raises(ValueError, match=r"max_seconds: got 0, expected"):
         make().fit(X, Y, max_seconds=0)
 
@@ -272,10 +272,11 @@ def test_the_csv_is_the_history(tmp_path: Path) -> None:
     assert [row["validation_cost"] for row in rows] == ["", "", *map(repr, history.validation_cost)]
 
 
-def test_a_csv_that_cannot_be_written_ends_the_fit_before_it_begins(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [CSVLogger, Checkpoint])
+def test_a_folder_that_is_not_there_ends_the_fit_before_it_begins(kind: Any, tmp_path: Path) -> None:
     trainer = make()
     with pytest.raises(FileNotFoundError, match=r"nowhere"):
-        trainer.fit(X, Y, callbacks=[CSVLogger(tmp_path / "nowhere" / "log.csv")])
+        trainer.fit(X, Y, callbacks=[kind(tmp_path / "nowhere" / "file")])
     assert trainer.updates == 0
 
 

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from fastbp.archive import blame_the_file
-from fastbp.callbacks import seconds
 from fastbp.errors import CheckpointError, unknown_name
 from fastbp.kernels.activations import CODES as ACTIVATIONS
 from fastbp.kernels.costs import CODES as COSTS
-from fastbp.optimizers import OPTIMIZERS
+from fastbp.optimizers import OPTIMIZERS, _positive
 
 # Beside a run's checkpoint: the options that it began with, but for those that say where to and what to show.
 RESUME_FILE = "checkpoint.json"
@@ -236,9 +235,10 @@ def _count(text: str) -> int:
 
 def _seconds(text: str) -> float:
     try:
-        return seconds("", float(text))
+        _positive("seconds", float(text))
     except ValueError:
         raise argparse.ArgumentTypeError(f"got {text!r}, expected a number of seconds above 0") from None
+    return float(text)
 
 
 def _every(text: str) -> str:
