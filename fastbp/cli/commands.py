@@ -16,8 +16,10 @@ import numpy as np
 
 import fastbp
 from fastbp import Dense, Network, Trainer, TrainingDiverged, datasets, report, runtime
+from fastbp.archive import atomic_write
+from fastbp.callbacks import Callback, Checkpoint, EarlyStopping
 from fastbp.cli.images import read_samples
-from fastbp.cli.parser import FORMATS, UsageError, blame_the_arguments
+from fastbp.cli.parser import FORMATS, RESUME_FILE, RESUME_OPTIONS, UsageError, blame_the_arguments, every
 from fastbp.datasets import Split
 from fastbp.errors import DataError
 from fastbp.exchange import torch
@@ -37,18 +39,20 @@ def train(args: argparse.Namespace) -> int:
     with blame_the_arguments(args):
         trainer = Trainer(network, _optimizer(args), args.batch_size, n_threads=args.threads, seed=args.seed)
     folder = _folder(args, train)
+    options = _fit_options(args, folder, test)
     try:
-        trainer.fit(train.x, train.y, args.epochs, validation=(test.x, test.y), progress=not args.quiet)
+        trainer.fit(train.x, train.y, args.epochs, progress=not args.quiet, max_seconds=args.max_seconds, **options)
     except TrainingDiverged as error:
         if not trainer.history.cost:
             raise
         _save(folder, trainer, args, train)
         raise TrainingDiverged(f"{error}; that network is in {folder}") from error
     _save(folder, trainer, args, train)
-    result = report.summary(trainer, len(train.x), (test.x, test.y)) | {"folder": str(folder)}
+    result = report.summary(trainer, trainer.run.samples, (test.x, test.y)) | {"folder": str(folder)}
     _show(args, result, report.table(result))
     if trainer.history.interrupted:
-        _note(f"interrupted; what was learnt is in {folder}")
+        how = f", and goes on with: fastbp train --resume {folder}" if args.checkpoint_every else ""
+        _note(f"interrupted; what was learnt is in {folder}{how}")
         return INTERRUPTED
     return 0
 
@@ -231,6 +235,10 @@ def _optimizer(args: argparse.Namespace) -> Optimizer:
 
 def _folder(args: argparse.Namespace, data: Split) -> Path:
     """Make the run's folder, so that a place that cannot be written is found before the training."""
+    if args.resume is not None:
+        if args.out is not None:
+            raise UsageError("argument --out: not with --resume, which goes on in the folder of its run")
+        return Path(args.resume)
     folder: Path = args.out or Path("runs") / data.name
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -241,7 +249,34 @@ def _folder(args: argparse.Namespace, data: Split) -> Path:
     return folder
 
 
+def _fit_options(args: argparse.Namespace, folder: Path, test: Split) -> dict[str, Any]:
+    """What ``fit`` is to do beside training, and the files that ``--resume`` will need."""
+    callbacks: list[Callback] = []
+    options: dict[str, Any] = {"callbacks": callbacks, "validation": (test.x, test.y)}
+    if args.patience is not None:  # not by the test samples, which then would no longer say how good the network is
+        callbacks.append(EarlyStopping(patience=args.patience, restore_best=True))
+        options |= {"validation": None, "validation_split": 0.1}
+    if args.checkpoint_every is None:
+        return options
+    checkpoint = folder / "checkpoint.npz"
+    callbacks.append(Checkpoint(checkpoint, **every(args.checkpoint_every)))
+    if args.resume is None:
+        checkpoint.unlink(missing_ok=True)  # an earlier run's would be taken for this one's
+        given = {name: getattr(args, name) for name in RESUME_OPTIONS}
+        where = Path(args.data)
+        given["data"] = str(where.resolve()) if where.is_dir() else args.data
+        atomic_write(folder / RESUME_FILE, f"{json.dumps(given, indent=2)}\n".encode())
+    elif checkpoint.exists():
+        options["resume"] = checkpoint
+    else:
+        _note(f"{folder} has no checkpoint yet: beginning from the first epoch")
+    return options
+
+
 def _save(folder: Path, trainer: Trainer, args: argparse.Namespace, data: Split) -> None:
+    if args.checkpoint_every is None:  # those of an earlier run would be taken for this one's
+        for name in ("checkpoint.npz", RESUME_FILE):
+            (folder / name).unlink(missing_ok=True)
     network, optimizer = trainer.network, trainer.optimizer
     settings = {
         "fastbp": fastbp.__version__,
