@@ -22,6 +22,7 @@ import argparse
 import io
 import math
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,7 +95,8 @@ def say(text: str) -> None:
 
 def arguments(documentation: str, name: str, argv: Sequence[str] | None) -> argparse.Namespace:
     """Read ``--out FOLDER`` and ``--quick``; the folder is made, so that one that cannot be is known at once."""
-    parser = argparse.ArgumentParser(description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter)
+    paragraphs = "\n\n".join(textwrap.fill(paragraph, 79) for paragraph in documentation.split("\n\n"))
+    parser = argparse.ArgumentParser(description=paragraphs, formatter_class=argparse.RawDescriptionHelpFormatter)
     default = Path("runs") / name
     parser.add_argument("--out", type=Path, default=default, help=f"folder for the pictures (default: {default})")
     parser.add_argument("--quick", action="store_true", help="less of everything, in seconds; fewer checks")

@@ -185,7 +185,10 @@ def draw(path: Path, noisy: dict[float, list[Run]], runs: dict[tuple[int, int, f
         by_width = [mean(r.fitted for r in runs[n, width, noise]) for width in plan.widths]
         epochs.plot(plan.sizes, by_size, style, color="C0", label=f"{name}, by samples (width {plan.width})")
         epochs.plot(plan.widths, by_width, style, color="C1", label=f"{name}, by width ({n:,} samples)")
-    epochs.set(title="epochs until fitted", xlabel="samples, or width", xscale="log", yscale="log")
+    epochs.set(title="epochs until fitted", xlabel="samples, or width", xscale="log", ylim=(0, None))
+    ticks = sorted({*plan.sizes, *plan.widths})
+    epochs.set_xticks(ticks, [f"{tick:,}" for tick in ticks], rotation=45)
+    epochs.minorticks_off()
     epochs.legend(fontsize="x-small")
     for axes in (costs, held_out, epochs):
         axes.grid(alpha=0.3)

@@ -91,7 +91,7 @@ def compare(report: Report, recipe: Recipe, data: tuple[Split, Split], seeds: ra
 
 def draw(path: Path, curves: dict[Recipe, dict[str, np.ndarray]]) -> None:
     """Every run's accuracy by epoch: a panel a cost, a colour a recipe, a line style a start."""
-    figure = new_figure(9.0, 3.8)
+    figure = new_figure(8.5, 3.8)
     if figure is None:
         return
     panels = dict(zip(("half_sum_of_squares", "cross_entropy"), figure.subplots(1, 2), strict=True))
@@ -101,7 +101,7 @@ def draw(path: Path, curves: dict[Recipe, dict[str, np.ndarray]]) -> None:
             epochs = range(1, recipe.epochs + 1)
             lines = panels[recipe.cost].plot(epochs, runs.T, style, color=f"C{number}", linewidth=1)
             lines[0].set_label(label)
-    for (cost, axes), bottom in zip(panels.items(), (84, 92), strict=True):
+    for (cost, axes), bottom in zip(panels.items(), (80, 92), strict=True):
         axes.set(title=cost.replace("_", " "), xlabel="epoch", ylabel="test accuracy, %", ylim=(bottom, 98.5))
         axes.grid(alpha=0.3)
         axes.legend(fontsize="small", loc="lower right")
