@@ -117,7 +117,7 @@ def by_noise(report: Report, data: tuple[Split, Split], plan: Plan) -> dict[floa
         report.note(f"  {noise:.0%}: fitted, epoch", f"{epochs:.1f}")
         report.note(f"  {noise:.0%}: held-out best, %", f"{mean(r.held_out.max() for r in runs[noise]):.2f}")
         if 0 < noise < 1:
-            report.check(f"  {noise:.0%}: its epoch, of the fit's", at / epochs, "before", high=0.5)
+            report.check(f"  {noise:.0%}: peak epoch / fit epoch", at / epochs, "before", high=0.5)
             report.check(f"  {noise:.0%}: falls by the fit, %", falls, "falls", low=1.0)
         report.note(f"  {noise:.0%}: test, %", f"{mean(r.test for r in runs[noise]):.2f}")
     return runs

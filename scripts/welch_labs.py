@@ -152,7 +152,7 @@ def new_students(network: Network) -> None:
     """Print part 7's test students, with their inputs scaled as the training inputs were, and as in the video."""
     right, slip = (100 * network.forward(NEW_HOURS / scale).ravel() for scale in (HOURS.max(axis=0), 1.0))
     print("\nNew students, by part 7's network; the largest training inputs are 10 h and 5 h.")
-    print("The video divides by the maximum of inputs that it has scaled already, by 1.\n")
+    print("The video divides by the maximum of inputs that it has scaled already: by 1.\n")
     print(f"{'sleep, h':>10} {'study, h':>10} {'scored':>10} {'predicted':>10} {'as in the video':>16}")
     for (sleep, study), score, good, bad in zip(NEW_HOURS, NEW_SCORES, right, slip, strict=True):
         print(f"{sleep:10.1f} {study:10.1f} {score:10.0f} {good:10.1f} {bad:16.1f}")
