@@ -143,14 +143,16 @@ def shuffled_against_true(
         "  least growth, width to width", float(np.min(np.divide(narrowing[1:], narrowing[:-1]))), "grows", low=1.0
     )
     report.section("True and shuffled labels: what is learnt")
-    mixed, true = ([r for key, some in runs.items() if key[2] == noise for r in some] for noise in (1.0, 0.0))
-    report.note("  cost halved, epochs: true", f"{mean(r.halved for r in true):.1f}")
-    report.check("  cost halved, epochs: shuffled", mean(r.halved for r in mixed), "slowly", low=10.0)
-    report.note("  test after true labels, %", f"{mean(r.test for r in true):.2f}")
-    report.note("  test after shuffled: lowest run", f"{min(r.test for r in mixed):.2f}")
-    report.note("  test after shuffled: highest run", f"{max(r.test for r in mixed):.2f}")
-    name = f"  test after shuffled: mean of {len(mixed)}"
-    report.check(name, mean(r.test for r in mixed), "10", 10 - plan.chance, 10 + plan.chance)
+    after_shuffled, after_true = (
+        [r for key, some in runs.items() if key[2] == noise for r in some] for noise in (1.0, 0.0)
+    )
+    report.note("  cost halved, epochs: true", f"{mean(r.halved for r in after_true):.1f}")
+    report.check("  cost halved, epochs: shuffled", mean(r.halved for r in after_shuffled), "slowly", low=10.0)
+    report.note("  test after true labels, %", f"{mean(r.test for r in after_true):.2f}")
+    report.note("  test after shuffled: lowest run", f"{min(r.test for r in after_shuffled):.2f}")
+    report.note("  test after shuffled: highest run", f"{max(r.test for r in after_shuffled):.2f}")
+    name = f"  test after shuffled: mean of {len(after_shuffled)}"
+    report.check(name, mean(r.test for r in after_shuffled), "10", 10 - plan.chance, 10 + plan.chance)
     return runs
 
 

@@ -41,7 +41,8 @@ class Walk:
     @cached_property
     def wishes(self) -> np.ndarray:
         """What each output wants of the layer before: (10, 16), -delta_j times its weights. They add up."""
-        return -(self.network.weights[-1] * self.one.delta[-1]).T
+        wishes: np.ndarray = -(self.network.weights[-1] * self.one.delta[-1]).T
+        return wishes
 
     @cached_property
     def each(self) -> np.ndarray:

@@ -122,8 +122,9 @@ def test_help_says_what_it_is_in_80_columns(
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_folder_that_cannot_be_made_is_known_before_anything_is_trained(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
         load(name, monkeypatch).main(["--quick", "--out", str(tmp_path / "file" / "folder")])
+    assert capsys.readouterr().out == ""
