@@ -66,8 +66,8 @@ class Run:
 
     @property
     def halved(self) -> int:
-        """The first epoch whose cost is at most half of the first one's."""
-        return int(np.argmax(self.cost <= self.cost[0] / 2)) + 1
+        """The first epoch whose cost is at most half of the first one's; one more than there were if none is."""
+        return int(np.argmax(np.append(self.cost, 0.0) <= self.cost[0] / 2)) + 1
 
 
 def shuffled(y: np.ndarray, fraction: float, rng: np.random.Generator) -> np.ndarray:
@@ -105,6 +105,11 @@ def mean(values: Iterable[float]) -> float:
     return float(np.mean(list(values)))
 
 
+def least_growth(values: Sequence[float]) -> float:
+    """The smallest ratio of a value to the one before it."""
+    return float(np.min(np.divide(values[1:], values[:-1])))
+
+
 def by_noise(report: Report, data: tuple[Split, Split], plan: Plan) -> dict[float, list[Run]]:
     """Train with every amount of noise: where the held-out accuracy peaks, and how far it falls."""
     n = min(N, plan.sizes[-1])
@@ -138,10 +143,8 @@ def shuffled_against_true(
         report.check(f"  n = {n:,}, width {width}: shuffled", mixed, "more", low=true)
     growing = [mean(r.fitted for r in runs[n, plan.width, 1.0]) for n in plan.sizes]
     narrowing = [mean(r.fitted for r in runs[settings[-1][0], width, 1.0]) for width in reversed(plan.widths)]
-    report.check("  least growth, size to size", float(np.min(np.divide(growing[1:], growing[:-1]))), "grows", low=1.0)
-    report.check(
-        "  least growth, width to width", float(np.min(np.divide(narrowing[1:], narrowing[:-1]))), "grows", low=1.0
-    )
+    report.check("  least growth, size to size", least_growth(growing), "grows", low=1.0)
+    report.check("  least growth, width to width", least_growth(narrowing), "grows", low=1.0)
     report.section("True and shuffled labels: what is learnt")
     after_shuffled, after_true = (
         [r for key, some in runs.items() if key[2] == noise for r in some] for noise in (1.0, 0.0)
@@ -208,8 +211,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     noisy = by_noise(report, (train_data, test), plan)
     if full:
         too_small(report, train_data)
+    status = report.exit_status()
     draw(options.out / "memorization.png", noisy, runs, plan)
-    return report.exit_status()
+    return status
 
 
 if __name__ == "__main__":

@@ -119,8 +119,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     report = Report(f"Nielsen's networks: {data[0].name}, {len(data[0].x):,} digits to train on, accuracies in %")
     seeds = range(1 if options.quick else 3)
     curves = {recipe: compare(report, recipe, data, seeds) for recipe in recipes}
+    status = report.exit_status()
     draw(options.out / "nielsen.png", curves)
-    return report.exit_status()
+    return status
 
 
 if __name__ == "__main__":

@@ -210,8 +210,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     regularised(report, fourth)
     new_students(fourth.network)
     other_starts(report, 3 if options.quick else 10)
+    status = report.exit_status()
     draw(options.out / "welch_labs.png", descent, iterations, (first.network, fourth.network))
-    return report.exit_status()
+    return status
 
 
 if __name__ == "__main__":

@@ -219,8 +219,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             step(report, walk)
     report.section("")
     report.check("cost: trained, of the untrained", walks[1].one.cost / walks[0].one.cost, high=0.5)
+    status = report.exit_status()
     draw(options.out, walks)
-    return report.exit_status()
+    return status
 
 
 if __name__ == "__main__":
