@@ -211,9 +211,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     walks = [Walk("untrained", untrained, image, batch), Walk("trained", trained, image, batch)]
 
     report = Report(f"What backpropagation does for a {DIGIT}: 784-16-16-10 on {train.name}")
-    report.check(
-        "trained: test accuracy, %", 100 * trained.accuracy(test.x, test.y), "96", low=50 if options.quick else 93
-    )
+    low = 50 if options.quick else 93 if len(train.x) >= 60_000 else 85  # mnist-5k has 4,000
+    report.check("trained: test accuracy, %", 100 * trained.accuracy(test.x, test.y), "96", low=low)
     for walk in walks:
         for step in (outputs, three_ways, adding_up, averaging):
             step(report, walk)
