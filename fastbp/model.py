@@ -22,8 +22,6 @@ from .kernels.layout import COST, DELTA, FORWARD
 from .layers import Dense, count, views
 from .workspace import Shape, Workspace
 
-_finite = arguments.finite
-
 
 class Network:
     """A feed-forward network of dense layers, and the cost that training lowers.
