@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from . import _threads, arguments
+from . import arguments
 from .errors import unknown_name
 from .gradient import Gradient
 from .kernels import persample
@@ -510,7 +510,7 @@ class Network:
         try:
             workspace.point_at(inputs, targets)
             workspace.prepare(what, n, self._theta, grad=grad, out=out, each=each)
-            workspace.launch(0, n, workspace.threads_for_one_call(n_threads or _threads.available(), n))
+            workspace.launch(0, n, workspace.threads_for_one_call(n_threads, n))
             return workspace.totals()
         finally:
             self._spare.append(workspace)

@@ -7,7 +7,6 @@ how many samples are at work at a time, never on how many there are.
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -18,6 +17,7 @@ import numpy as np
 
 from . import _threads
 from ._jit import address, types
+from .arguments import address_of
 from .kernels import activations, costs, minibatch, packing, team
 from .kernels.layout import (
     DELTA,
@@ -60,14 +60,6 @@ FULL_RATE_ROWS, MEETING_SECONDS = 8, 3e-7
 # What every call sets lies together in the run record, and is written at once: that is ten times quicker than by name.
 _OFFSETS = {name: RUN.fields[name][1] for name in RUN.names}  # type: ignore[union-attr, index]
 _DATA, _CALL, _TOTALS = Struct("6q"), Struct("12q"), Struct("qd")
-
-
-def address_of(array: np.ndarray) -> int:
-    """Where an array's numbers lie: four times as quick as ``array.ctypes.data``, for those that can be written to."""
-    try:
-        return ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return int(array.ctypes.data)
 
 
 @cache
@@ -307,10 +299,11 @@ class Workspace:
         meetings = self._plan(DELTA)[0] * MEETING_SECONDS
         return n_threads if n_threads > 1 and seconds * (1 - 1 / n_threads) > meetings else 1
 
-    def threads_for_one_call(self, n_threads: int, rows: int) -> int:
+    def threads_for_one_call(self, n_threads: int | None, rows: int) -> int:
         """The same for a single call, whose threads have gone to sleep since the last one."""
-        seconds = rows * (SAMPLE_SECONDS + self.shape.multiply_adds / RATE)
-        return n_threads if n_threads > 1 and seconds * (1 - 1 / n_threads) > WAKE_SECONDS else 1
+        if n_threads == 1 or rows * (SAMPLE_SECONDS + self.shape.multiply_adds / RATE) < WAKE_SECONDS:
+            return 1  # before asking the system how many CPUs there are
+        return n_threads or _threads.available()
 
     def launch(self, start: int, stop: int, n_threads: int) -> int:
         """Work through places ``start`` to ``stop``; the first place not done (``minibatch._launch``)."""

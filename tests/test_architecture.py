@@ -15,7 +15,7 @@ PACKAGE = Path(fastbp.__file__).parent
 OPTIONAL = {"scipy", "sklearn", "matplotlib", "tqdm", "pooch", "mlxtend", "torch", "onnx", "safetensors", "PIL"}
 
 LAYERS = {"kernels", "errors"}
-WORKSPACE = LAYERS | {"layers", "_jit", "_threads"}
+WORKSPACE = LAYERS | {"layers", "arguments", "_jit", "_threads"}
 MODEL = LAYERS | {"layers", "arguments", "gradient", "_threads", "workspace"}
 TRAINER = MODEL | {"model", "optimizers", "schedules"}
 EXPLAINING = {"gradcheck", "explain", "explain_batch", "forensics", "gradient_log"}

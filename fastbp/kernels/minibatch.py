@@ -43,7 +43,7 @@ from .simd import (
     unit_of,
 )
 from .team import FINISHED, dismiss, finish, next_stage, open_stage, segment_stop, take
-from .update import ADAM, update
+from .update import ADAM, is_plain, update
 
 # Chunks begin at multiples of the microkernel's rows, so that only the last one has a remainder.
 ROW_GROUP = 8
@@ -266,12 +266,15 @@ def tiles(theta, run_at, layers_at, tiles_at, task):
     layer = carray(layers_at, run.n_layers)[tile.layer]
     panel = layer.w + tile.j0 * (layer.n_in + 1)
     width = panel_width(layer.width, tile.j0)
-    dense_gradient(one, run, layer, tile, run.grad + size_of(one) * panel)
+    size = size_of(one)
+    eta = number(one, run.eta if run.update and is_plain(run) else 0.0)
+    dense_gradient(one, run, layer, tile, run.grad + size * panel, run.theta + size * panel, eta)
     if not run.update:
         return
-    update(one, run, panel + tile.i0 * width, (tile.i1 - tile.i0) * width, True)
-    if tile.bias:
-        update(one, run, panel + layer.n_in * width, width, False)
+    if eta == 0.0:
+        update(one, run, panel + tile.i0 * width, (tile.i1 - tile.i0) * width, True)
+        if tile.bias:
+            update(one, run, panel + layer.n_in * width, width, False)
     if layer.wt >= 0:
         refresh_transpose(one, run, layer, tile.j0, tile.i0, tile.i1)
 
