@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
+import shlex
 import textwrap
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,9 @@ import fastbp
 from fastbp import Dense, Network, Trainer, TrainingDiverged, datasets, report, runtime
 from fastbp.archive import atomic_write
 from fastbp.callbacks import Callback, Checkpoint, EarlyStopping
+from fastbp.cli import pages
 from fastbp.cli.images import read_samples
+from fastbp.cli.output import known, note, show
 from fastbp.cli.parser import FORMATS, RESUME_FILE, RESUME_OPTIONS, UsageError, blame_the_arguments, every
 from fastbp.datasets import Split
 from fastbp.errors import DataError
@@ -49,10 +50,12 @@ def train(args: argparse.Namespace) -> int:
         raise TrainingDiverged(f"{error}; that network is in {folder}") from error
     _save(folder, trainer, args, train)
     result = report.summary(trainer, trainer.run.samples, (test.x, test.y)) | {"folder": str(folder)}
-    _show(args, result, report.table(result))
+    show(args, result, report.table(result))
+    if not args.quiet:
+        note(f"to look into the network, and draw digits for it: fastbp report {shlex.quote(str(folder))}")
     if trainer.history.interrupted:
         how = f", and goes on with: fastbp train --resume {folder}" if args.checkpoint_every else ""
-        _note(f"interrupted; what was learnt is in {folder}{how}")
+        note(f"interrupted; what was learnt is in {folder}{how}")
         return INTERRUPTED
     return 0
 
@@ -65,7 +68,7 @@ def evaluate(args: argparse.Namespace) -> int:
         raise UsageError(f"argument --data: {split.name} has {split.x.shape[1]} inputs, {args.model} {network.n_in}")
     accuracy, cost = network.accuracy(split.x, split.y), network.cost(split.x, split.y)
     result = {"data": split.name, "split": args.split, "samples": len(split.x), "accuracy": accuracy, "cost": cost}
-    _show(args, result, report.table(result))
+    show(args, result, report.table(result))
     return 0
 
 
@@ -73,9 +76,9 @@ def predict(args: argparse.Namespace) -> int:
     """Print the class of every sample in the files."""
     network, found = Network.load(args.model), []
     for path in args.files:
-        x, note = read_samples(path, network.n_in)
-        if note:
-            _note(f"{path}: {note}")
+        x, done = read_samples(path, network.n_in)
+        if done:
+            note(f"{path}: {done}")
         try:
             outputs, classes = network.forward(x), network.classify(x)
         except (ValueError, TypeError) as error:
@@ -83,7 +86,7 @@ def predict(args: argparse.Namespace) -> int:
         for i, (label, output) in enumerate(zip(classes.tolist(), outputs.tolist(), strict=True)):
             found.append({"file": str(path), "index": i, "class": label, "outputs": output})
     several = {item["file"] for item in found if item["index"]}
-    _show(args, found, "\n".join(_line(item, item["file"] in several) for item in found))
+    show(args, found, "\n".join(_line(item, item["file"] in several) for item in found))
     return 0
 
 
@@ -109,7 +112,7 @@ def check(args: argparse.Namespace) -> int:
             zip(network.weights, network.layers, result.per_layer, strict=True))
     ]  # fmt: skip
     found = {name: getattr(result, name) for name in ("passed", "max_relative_error", "tolerance", "worst")}
-    _show(args, found | {"parameters": len(result.indices), "layers": layers}, _check_text(result, layers))
+    show(args, found | {"parameters": len(result.indices), "layers": layers}, _check_text(result, layers))
     return 0 if result.passed else 1
 
 
@@ -140,7 +143,7 @@ def export(args: argparse.Namespace) -> int:
     result = {"file": str(path), "format": args.to, "bytes": path.stat().st_size}
     if args.to == "torch":
         result["code"] = torch.loading_source(network, path)
-    _show(args, result, result.get("code") or report.table(result))
+    show(args, result, result.get("code") or report.table(result))
     return 0
 
 
@@ -153,22 +156,22 @@ def data_list(args: argparse.Namespace) -> int:
         + f"\n{' ' * margin}{item.found or 'not here yet'}"
         for item in items
     ]
-    _show(args, [item._asdict() for item in items], "\n".join(lines))
+    show(args, [item._asdict() for item in items], "\n".join(lines))
     return 0
 
 
 def data_fetch(args: argparse.Namespace) -> int:
     """Make sure that a data set is here, and print its folder."""
-    with _known("name"):
+    with known("name"):
         folder = datasets.fetch(args.name)
-    _show(args, {"name": args.name, "folder": str(folder)}, str(folder))
+    show(args, {"name": args.name, "folder": str(folder)}, str(folder))
     return 0
 
 
 def config(args: argparse.Namespace) -> int:
     """Say what fastbp runs on."""
     if args.json:
-        _show(args, runtime.config(), "")
+        show(args, runtime.config(), "")
     else:
         fastbp.show_config()
     return 0
@@ -178,6 +181,8 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "train": train,
     "evaluate": evaluate,
     "predict": predict,
+    "report": pages.report_run,
+    "explain": pages.explain,
     "check": check,
     "export": export,
     "data list": data_list,
@@ -186,27 +191,8 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
 }
 
 
-def _show(args: argparse.Namespace, result: Any, text: str) -> None:
-    print(json.dumps(result, allow_nan=False) if args.json else text)
-
-
-def _note(text: str) -> None:
-    print(f"fastbp: {text}", file=sys.stderr)
-
-
-@contextmanager
-def _known(argument: str) -> Iterator[None]:
-    """Turn the complaint about an unknown name into one about ``argument``; what is wrong with files stays as it is."""
-    try:
-        yield
-    except DataError:
-        raise
-    except ValueError as error:
-        raise UsageError(f"argument {argument}: {str(error).partition(': ')[2]}") from error
-
-
 def _load(name: str) -> tuple[Split, Split]:
-    with _known("--data"):
+    with known("--data"):
         return datasets.load(name)
 
 
@@ -245,7 +231,7 @@ def _folder(args: argparse.Namespace, data: Split) -> Path:
     except OSError as error:
         raise UsageError(f"argument --out: {folder}: {error.strerror}") from error
     if (folder / "model.npz").exists():
-        _note(f"replacing the run in {folder}")
+        note(f"replacing the run in {folder}")
     return folder
 
 
@@ -269,7 +255,7 @@ def _fit_options(args: argparse.Namespace, folder: Path, test: Split) -> dict[st
     elif checkpoint.exists():
         options["resume"] = checkpoint
     else:
-        _note(f"{folder} has no checkpoint yet: beginning from the first epoch")
+        note(f"{folder} has no checkpoint yet: beginning from the first epoch")
     return options
 
 
@@ -293,4 +279,4 @@ def _save(folder: Path, trainer: Trainer, args: argparse.Namespace, data: Split)
         "threads": trainer.n_threads,
     }
     if folder / "curve.png" not in report.save_run(folder, network, trainer.history, settings):
-        _note('no curve.png, which needs matplotlib: pip install "fastbp[examples]"')
+        note('no curve.png, which needs matplotlib: pip install "fastbp[examples]"')

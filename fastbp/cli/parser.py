@@ -114,6 +114,8 @@ def build_parser(version: str, train_defaults: Mapping[str, Any] | None = None) 
     _add_train(commands).set_defaults(**(train_defaults or {}))
     _add_evaluate(commands)
     _add_predict(commands)
+    _add_report(commands)
+    _add_explain(commands)
     _add_check(commands)
     _add_export(commands)
     data = commands.add_parser("data", help="data sets: what there is, and fetching one", formatter_class=_Help)
@@ -179,8 +181,7 @@ def _add_evaluate(commands: Any) -> None:
     parser = _add(commands, "evaluate", "accuracy and cost of a saved network")
     parser.add_argument("model", type=Path, help="a model.npz")
     _add_data(parser)
-    parser.add_argument("--split", type=_name("split", ("test", "train")), default="test", metavar="NAME",
-                        help="test or train (default: %(default)s)")  # fmt: skip
+    _add_split(parser)
 
 
 def _add_predict(commands: Any) -> None:
@@ -191,6 +192,34 @@ def _add_predict(commands: Any) -> None:
     parser = _add(commands, "predict", "classify pictures and .npy files", epilog=epilog + _EXIT)
     parser.add_argument("model", type=Path, help="a model.npz")
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="a PNG, or samples (n, n_in) in a .npy")
+
+
+def _add_report(commands: Any) -> None:
+    epilog = (
+        "One HTML file, at most 3 MB, that loads nothing: curves, errors, a pad to draw a\n"
+        "digit on, and what the digit wants of every weight. Open it in any browser.\n\n"
+    )
+    parser = _add(
+        commands, "report", "a page that holds a run's network, to draw on and look into", epilog=epilog + _EXIT
+    )
+    parser.add_argument("run", type=Path, help="the folder of a run")
+    parser.add_argument("--data", metavar="NAME", help="as for train (default: what the run was trained on)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="the page (default: report.html in the run's folder)")
+
+
+def _add_explain(commands: Any) -> None:
+    epilog = (
+        "Example: why is test sample 3 no 7, and which weights would make it one?\n"
+        "  fastbp explain runs/seed/model.npz --sample 3 --label 7 --out one.html\n\n"
+    )
+    parser = _add(commands, "explain", "what one sample wants of every weight", epilog=epilog + _EXIT)
+    parser.add_argument("model", type=Path, help="a model.npz")
+    _add_data(parser)
+    _add_split(parser)
+    add = parser.add_argument
+    add("--sample", type=int, default=0, metavar="N", help="which one, counted from 0 (default: %(default)s)")
+    add("--label", type=int, metavar="N", help="what it should have been (default: what the data says)")
+    add("--out", type=Path, metavar="FILE", help="write a page too, with the network, that begins with this sample")
 
 
 def _add_check(commands: Any) -> None:
@@ -219,6 +248,11 @@ def _add_data(parser: Parser) -> None:
     parser.add_argument("--data", default="mnist", metavar="NAME",
                         help="mnist, fashion-mnist, mnist-5k, digits, or a folder with the four IDX files "
                         "(default: %(default)s)")  # fmt: skip
+
+
+def _add_split(parser: Parser) -> None:
+    parser.add_argument("--split", type=_name("split", ("test", "train")), default="test", metavar="NAME",
+                        help="test or train (default: %(default)s)")  # fmt: skip
 
 
 def _add_network(parser: Parser, text: str, layers: tuple[int, ...] | None = None) -> None:
