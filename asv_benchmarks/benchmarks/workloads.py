@@ -14,6 +14,17 @@ from fastbp import SGD, Dense, Network, Trainer
 SEED_NETWORK = (784, 16, 16, 10)
 
 
+def parse(cell: str) -> tuple[tuple[int, ...], int]:
+    """Layer sizes and batch size of a cell, which is named as in scripts/compare_peers.py: ``784-16-16-10/100``."""
+    sizes, batch_size = cell.split("/")
+    return tuple(int(size) for size in sizes.split("-")), int(batch_size)
+
+
+def samples(cell: str) -> int:
+    """Samples of an epoch: fewer for wide networks, so that one takes 1 to 400 ms."""
+    return 6000 if max(parse(cell)[0][1:]) < 512 else 2000
+
+
 def digits_like(n: int, n_in: int = 784) -> tuple[np.ndarray, np.ndarray]:
     """Images with MNIST's share of ink, 19 % in a connected blob, and labels: no download, the same everywhere."""
     rng = np.random.default_rng(0)
@@ -65,9 +76,9 @@ def interleaved_ratio(slower: Callable[[], object], faster: Callable[[], object]
         middle = time.perf_counter()
         faster()
         ratios.append((middle - begun) / (time.perf_counter() - middle))
-    return statistics.median(ratios)
+    return round(statistics.median(ratios), 3)
 
 
-def ready() -> None:
+def ready(dtype: str = "float32") -> None:
     """Compile before anything is timed."""
-    fastbp.warmup(("float32", "float64"))
+    fastbp.warmup((dtype,))
