@@ -12,6 +12,7 @@ import fastbp
 from fastbp import SGD, Dense, Network, Trainer
 
 SEED_NETWORK = (784, 16, 16, 10)
+TURN = 0.1  # seconds, about: after a pause, the second thread may wake on the CPU of the first, and be moved late
 
 
 def parse(cell: str) -> tuple[tuple[int, ...], int]:
@@ -66,17 +67,19 @@ def numpy_epoch(net: Network, x: np.ndarray, targets: np.ndarray, batch_size: in
             biases[layer] -= step_b
 
 
+def timed(work: Callable[[], object], repeats: int) -> float:
+    """Seconds of one call, averaged over some."""
+    begun = time.perf_counter()
+    for _ in range(repeats):
+        work()
+    return (time.perf_counter() - begun) / repeats
+
+
 def interleaved_ratio(slower: Callable[[], object], faster: Callable[[], object], rounds: int = 5) -> float:
     """Median over some rounds of time(slower) / time(faster), measured in turns: noise hits both alike."""
-    slower(), faster()
-    ratios = []
-    for _ in range(rounds):
-        begun = time.perf_counter()
-        slower()
-        middle = time.perf_counter()
-        faster()
-        ratios.append((middle - begun) / (time.perf_counter() - middle))
-    return round(statistics.median(ratios), 3)
+    works = [(work, max(1, round(TURN / timed(work, 2)))) for work in (slower, faster)]
+    times = [[timed(*work) for work in works] for _ in range(rounds)]
+    return round(statistics.median(first / second for first, second in times), 3)
 
 
 def ready(dtype: str = "float32") -> None:
