@@ -38,7 +38,7 @@ class Process:
 
     timeout = 600
     unit = "seconds"
-    version = "2"
+    version = "1"
 
     def setup_cache(self) -> tuple[str, float]:
         """The folder of the compiled kernels, and the seconds that the process took which compiled them."""

@@ -75,11 +75,11 @@ def timed(work: Callable[[], object], repeats: int) -> float:
     return (time.perf_counter() - begun) / repeats
 
 
-def interleaved_ratio(slower: Callable[[], object], faster: Callable[[], object], rounds: int = 5) -> float:
-    """Median over some rounds of time(slower) / time(faster), measured in turns: noise hits both alike."""
-    works = [(work, max(1, round(TURN / timed(work, 2)))) for work in (slower, faster)]
+def interleaved_ratio(ours: Callable[[], object], other: Callable[[], object], rounds: int = 5) -> float:
+    """Median over some rounds of time(ours) / time(other), measured in turns: noise hits both alike."""
+    works = [(work, max(1, round(TURN / timed(work, 2)))) for work in (ours, other)]
     times = [[timed(*work) for work in works] for _ in range(rounds)]
-    return round(statistics.median(first / second for first, second in times), 3)
+    return round(statistics.median(first / second for first, second in times), 4)
 
 
 def ready(dtype: str = "float32") -> None:
