@@ -42,7 +42,7 @@ SCALARS = {np.dtype(np.float32): types.float32, np.dtype(np.float64): types.floa
 BLOCK_NUMBERS, BLOCK_ROWS = 1 << 20, 1024
 # Samples a chunk: rows enough to reuse a panel of W while it is in the cache, chunks enough for the threads. They
 # depend on the network and the batch alone, as costs are added up chunk by chunk.
-CHUNK_ROWS, MOST_CHUNK_ROWS = 24, 96
+CHUNK_ROWS, MOST_CHUNK_ROWS, CHUNK_SECONDS = 24, 96, 4e-6
 # Rows of a gradient tile, 64 as the inputs that a word of the masks covers: 64 x 32 numbers are 8 KiB, and stay in the
 # first-level cache through their update.
 TILE_ROWS = 64
@@ -87,6 +87,11 @@ class Shape:
         """Per sample, of a gradient: forward, gradient, and the deltas of all layers but the first."""
         products = [a * b for a, b in zip(self.sizes, self.sizes[1:], strict=False)]
         return 3 * sum(products) - products[0]
+
+    @cached_property
+    def sample_seconds(self) -> float:
+        """About what one thread needs for a sample of a large batch."""
+        return SAMPLE_SECONDS + self.multiply_adds / RATE
 
 
 def block_rows(shape: Shape) -> int:
@@ -272,7 +277,8 @@ class Workspace:
         return table
 
     def _chunk_rows(self, batch: int) -> int:
-        return max(CHUNK_ROWS, min(MOST_CHUNK_ROWS, min(batch, self.rows) // 8))
+        least = max(CHUNK_ROWS, int(CHUNK_SECONDS / self.shape.sample_seconds))
+        return min(MOST_CHUNK_ROWS, max(least, min(batch, self.rows) // 8))
 
     def use_optimizer(self, hyperparameters: dict[str, float], states: Sequence[np.ndarray]) -> None:
         """Let launches update, with these hyper-parameters, and these flat state vectors."""
@@ -301,7 +307,7 @@ class Workspace:
 
     def threads_for_one_call(self, n_threads: int | None, rows: int) -> int:
         """The same for a single call, whose threads have gone to sleep since the last one."""
-        if n_threads == 1 or rows * (SAMPLE_SECONDS + self.shape.multiply_adds / RATE) < WAKE_SECONDS:
+        if n_threads == 1 or rows * self.shape.sample_seconds < WAKE_SECONDS:
             return 1  # before asking the system how many CPUs there are
         return n_threads or _threads.available()
 

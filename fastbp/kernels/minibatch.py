@@ -49,6 +49,8 @@ from .update import ADAM, is_plain, update
 ROW_GROUP = 8
 # Up to this width the first layer's W stays in the second-level cache beside all else: 784 x 64 numbers are 200 KiB.
 SMALL_WIDTH = 64
+# Rows of inputs that are gathered before they are multiplied: they should still be in the first-level cache then.
+CACHED_BYTES = 16384
 # Rows of W that a task of online SGD updates, 64 as the inputs that a word of the masks covers.
 ONLINE_ROWS = 64
 
@@ -181,7 +183,9 @@ def first_layers(one, run, layer, stage, r0, r1, j0, j1):
 
     Then the rows are still in the first-level cache when they are multiplied. A large W should rather be read once.
     """
-    step = ROW_GROUP if layer.width <= SMALL_WIDTH else max(1, r1 - r0)
+    step = max(1, r1 - r0)
+    if layer.width <= SMALL_WIDTH:
+        step = max(1, CACHED_BYTES // (ROW_GROUP * size_of(one) * layer.ld_in)) * ROW_GROUP
     for start in range(r0, r1, step):
         stop = min(start + step, r1)
         if stage.gather:
