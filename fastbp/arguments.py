@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from .errors import unknown_name
+from .kernels.activations import LAST_ONLY
 from .kernels.costs import CODES as COSTS
+from .kernels.costs import GOES_WITH
 from .layers import Dense
 
 
@@ -64,6 +66,8 @@ def targets(y: ArrayLike, n: int, n_out: int, cost: str, dtype: np.dtype) -> np.
         if cost == "cross_entropy" and (found.min() < 0 or found.max() > 1):
             low, high = found.min(), found.max()
             raise ValueError(f"y: got targets from {low:g} to {high:g}, expected 0 to 1 for cross_entropy")
+        if cost == "poisson" and found.min() < 0:
+            raise ValueError(f"y: got target {found.min():g}, expected 0 or more for poisson")
         return found
     if array.shape != (n,):
         raise ValueError(f"y: got shape {array.shape}, expected {wanted}")
@@ -130,8 +134,9 @@ def layers(given: Sequence[Dense]) -> tuple[Dense, ...]:
         if not isinstance(layer, Dense):
             raise TypeError(f"layers: got {layer!r}, expected Dense layers")
     for index, layer in enumerate(given[:-1]):
-        if layer.activation == "softmax":
-            raise ValueError(f"activation: got softmax in hidden layer {index + 1}, expected it only in the last layer")
+        if layer.activation in LAST_ONLY:
+            got = f"{layer.activation} in hidden layer {index + 1}"
+            raise ValueError(f"activation: got {got}, expected it only in the last layer")
     hidden = [replace(layer, activation=layer.activation or "relu") for layer in given[:-1]]
     return (*hidden, replace(given[-1], activation=given[-1].activation or "identity"))
 
@@ -141,16 +146,19 @@ def cost(name: str | None, activation: str) -> str:
 
     Examples
     --------
-    >>> cost(None, "softmax"), cost(None, "tanh")
-    ('cross_entropy', 'half_sum_of_squares')
+    >>> cost(None, "softmax"), cost(None, "exp"), cost(None, "tanh")
+    ('cross_entropy', 'poisson', 'half_sum_of_squares')
     """
-    probability = activation in ("softmax", "sigmoid")
+    suited = next((cost for cost, after in GOES_WITH.items() if activation in after), None)
     if name is None:
-        return "cross_entropy" if probability else "half_sum_of_squares"
+        return suited or "half_sum_of_squares"
     if name not in COSTS:
         raise unknown_name("cost", name, COSTS)
-    if name == "cross_entropy" and not probability:
-        raise ValueError(f"cost: got cross_entropy after {activation}, expected softmax or sigmoid in the last layer")
+    if name in GOES_WITH and name != suited:
+        expected = " or ".join(GOES_WITH[name])
+        raise ValueError(f"cost: got {name} after {activation}, expected {expected} in the last layer")
+    if activation == "exp" and name != "poisson":
+        raise ValueError(f"cost: got {name} after exp, expected poisson: exp in the last layer goes with no other")
     return name
 
 

@@ -53,8 +53,8 @@ class Dense:
     n : int
         Units, that is outputs, of the layer.
     activation : str, optional
-        sigmoid, tanh, relu, leaky_relu (slope 0.01), elu, softplus, gelu (tanh form), identity; softmax on the last
-        layer. By default relu in hidden layers and identity in the last.
+        sigmoid, tanh, relu, leaky_relu (slope 0.01), elu, softplus, gelu (tanh form), identity; on the last layer
+        also softmax, and exp for the cost poisson. By default relu in hidden layers and identity in the last.
     bias : bool
         Whether the layer has biases. They begin at zero.
     initializer : str

@@ -36,9 +36,11 @@ class Network:
         From the first hidden layer to the output. An activation not given is relu in hidden layers and identity in
         the last.
     cost : str, optional
-        Of one sample: sum_of_squares, half_sum_of_squares, mean_squared_error (over the outputs), or cross_entropy
-        (after softmax: categorical; after sigmoid: binary, summed over the outputs). By default cross_entropy after
-        softmax and sigmoid, else half_sum_of_squares.
+        Of one sample, summed over its outputs: sum_of_squares, half_sum_of_squares, mean_squared_error (over the
+        outputs), absolute_error, huber (half the square up to 1, linear beyond), cross_entropy (after softmax:
+        categorical; after sigmoid: binary) or poisson (after exp: a - t log a, of targets of 0 or more).
+        ``kernels/costs.py`` has the formulas. By default cross_entropy after softmax and sigmoid, poisson after exp,
+        else half_sum_of_squares.
     dtype : str or dtype
         float32 or float64, of parameters and of all arithmetic.
     seed : int
@@ -47,7 +49,7 @@ class Network:
     Raises
     ------
     TypeError, ValueError
-        If a size is impossible, a name unknown, softmax not last, or cross_entropy after another activation.
+        If a size is impossible, a name unknown, softmax or exp not last, or the cost none for the last activation.
 
     Examples
     --------

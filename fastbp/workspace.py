@@ -154,7 +154,7 @@ class Workspace:
             code = activations.CODES[str(layer.activation)]
             ld = leading_dimension(layer.n, itemsize)
             z = a = acts
-            if code in activations.KEEPS_Z or (index == last and shape.cost == "cross_entropy"):
+            if code in activations.KEEPS_Z or (index == last and shape.cost in costs.GOES_WITH):
                 acts = a = acts + ld * self.rows
             first = index == 0
             has_wt = not first and not self.online  # nothing flows back through the first layer

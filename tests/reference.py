@@ -55,10 +55,18 @@ ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]
     "gelu": (lambda z: 0.5 * z * (1.0 + np.tanh(gelu_inner(z))), gelu_slope),
     "identity": (lambda z: z, np.ones_like),
 }
-SQUARES = ("sum_of_squares", "half_sum_of_squares", "mean_squared_error")
+LAST_ONLY = {"softmax": softmax, "exp": np.exp}  # activations whose slope no other layer and no other cost asks for
+# name: (the cost of the errors e = a - y, dC/da).
+DIFFERENCES: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
+    "sum_of_squares": (lambda e: e**2, lambda e: 2 * e),
+    "half_sum_of_squares": (lambda e: e**2 / 2, lambda e: e),
+    "mean_squared_error": (lambda e: e**2 / len(e), lambda e: 2 * e / len(e)),
+    "absolute_error": (np.abs, np.sign),
+    "huber": (lambda e: np.where(np.abs(e) <= 1, e**2 / 2, np.abs(e) - 0.5), lambda e: np.clip(e, -1.0, 1.0)),
+}
 # Every activation of the last layer with every cost that goes with it.
-PAIRS = [(f, c) for f in (*ACTIVATIONS, "softmax") for c in SQUARES]
-PAIRS += [("softmax", "cross_entropy"), ("sigmoid", "cross_entropy")]
+PAIRS = [(f, c) for f in (*ACTIVATIONS, "softmax") for c in DIFFERENCES]
+PAIRS += [("softmax", "cross_entropy"), ("sigmoid", "cross_entropy"), ("exp", "poisson")]
 
 
 def sample_cost(cost: str, activation: str, z: Array, a: Array, y: Array) -> float:
@@ -68,16 +76,18 @@ def sample_cost(cost: str, activation: str, z: Array, a: Array, y: Array) -> flo
         return float(np.sum(y * (log_sum - z)))
     if cost == "cross_entropy":  # -sum y log a + (1 - y) log(1 - a), with a = sigmoid(z)
         return float(np.sum(np.logaddexp(0.0, z) - y * z))
-    squares = float(np.sum((a - y) ** 2))
-    return {"sum_of_squares": squares, "half_sum_of_squares": squares / 2, "mean_squared_error": squares / len(y)}[cost]
+    if cost == "poisson":  # sum a - y log a, with a = e^z
+        return float(np.sum(a - y * z))
+    return float(np.sum(DIFFERENCES[cost][0](a - y)))
 
 
 def output_delta(cost: str, activation: str, z: Array, a: Array, y: Array) -> Array:
-    """(BP1). With cross-entropy dC/da and f'(z) cancel to a - y (softmax: where the targets add up to one)."""
+    """(BP1). With cross-entropy and poisson dC/da and f'(z) cancel to a - y (softmax: if the targets add up to one)."""
     if cost == "cross_entropy":
         return a * y.sum() - y if activation == "softmax" else a - y
-    factor = {"sum_of_squares": 2.0, "half_sum_of_squares": 1.0, "mean_squared_error": 2.0 / len(y)}[cost]
-    dc_da = factor * (a - y)
+    if cost == "poisson":
+        return a - y
+    dc_da = DIFFERENCES[cost][1](a - y)
     if activation == "softmax":
         return (np.diag(a) - np.outer(a, a)) @ dc_da
     return dc_da * ACTIVATIONS[activation][1](z)
@@ -138,7 +148,7 @@ class Reference:
         for (weights, biases), (_, name, _) in zip(self.unpack(), self.layers, strict=True):
             z = activations[-1] @ weights + biases
             zs.append(z)
-            activations.append(softmax(z) if name == "softmax" else ACTIVATIONS[name][0](z))
+            activations.append(LAST_ONLY[name](z) if name in LAST_ONLY else ACTIVATIONS[name][0](z))
         return zs, activations
 
     def gradient_sample(self, x: Array, y: Array) -> Array:
