@@ -60,7 +60,6 @@ def targets(y: ArrayLike, n: int, n_out: int, cost: str, dtype: np.dtype) -> np.
     array = np.asarray(y)
     if array.dtype.kind not in "iuf":
         raise TypeError(f"y: got dtype {array.dtype}, expected whole classes or floats")
-    wanted = f"({n},) classes or ({n}, {n_out}) targets" if n_out > 1 else f"({n},) or ({n}, 1) targets"
     if array.shape == (n, n_out) or (n_out == 1 and array.shape == (n,)):
         found = converted("y", array, dtype).reshape(n, n_out)
         if cost == "cross_entropy" and (found.min() < 0 or found.max() > 1):
@@ -70,6 +69,7 @@ def targets(y: ArrayLike, n: int, n_out: int, cost: str, dtype: np.dtype) -> np.
             raise ValueError(f"y: got target {found.min():g}, expected 0 or more for poisson")
         return found
     if array.shape != (n,):
+        wanted = f"({n},) classes or ({n}, {n_out}) targets" if n_out > 1 else f"({n},) or ({n}, 1) targets"
         raise ValueError(f"y: got shape {array.shape}, expected {wanted}")
     if array.dtype.kind == "f":
         whole = array[array != np.rint(array)] if finite(array) else array[~np.isfinite(array)]

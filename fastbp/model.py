@@ -513,8 +513,7 @@ class Network:
         workspace = self._borrow(n)
         try:
             workspace.point_at(inputs, targets)
-            workspace.prepare(what, n, self._theta, grad, each)
-            workspace.output(out)
+            workspace.prepare(what, n, self._theta, grad=grad, out=out, each=each)
             workspace.launch(0, n, workspace.threads_for_one_call(n_threads or _threads.available(), n))
             return workspace.totals()
         finally:

@@ -43,20 +43,21 @@ STAGE = _record("work tasks by_columns gather forward_from forward_to judge back
 
 # All that a launch needs to know: sizes, addresses of arrays, and the optimizer's numbers.
 RUN = _record(
-    # the tables; the stages, the one at work, its compiled task and how often to run it; the threads and their tickets
-    "n_layers layers n_tiles tiles n_stages stages stage work tasks threads team "
+    # the tables; the stage at work, its compiled task and how often to run it; the threads and their tickets
+    "n_layers layers n_tiles tiles stage work tasks threads team "
     # parameters, gradient and the optimizer's state, all packed; rows of a block's samples; constants to read
-    "flat_theta flat_grad flat_state1 flat_state2 theta wt grad state1 state2 "
-    "acts deltas column_costs zeros ones "
-    # the data: x, its kind and row length; classes or targets; the order to take the samples in (0: as they lie)
-    "x x_kind n_in y y_is_class order "
-    # where x is not zero: whether to skip what is, and the masks of the block (gather.py)
-    "skip_zeros input_masks group_bytes sample_masks "
-    # sizes of a batch, a block and a chunk; the batch and the block at work, what to compute, whether to update
-    "start stop batch block chunk_rows average batch_start first rows chunks what count_hits keep_gradient update "
-    # costs and hits a chunk, and in all; where the last layer's activations go (0: nowhere)
-    "costs correct total_correct out "
-    "cost optimizer nesterov updates learning_rates rate_index",
+    "flat_state1 flat_state2 theta wt grad state1 state2 acts deltas column_costs zeros ones "
+    # where x is not zero: the masks of the block (gather.py)
+    "n_in input_masks group_bytes sample_masks "
+    # the batch and the block at work, a block's most samples, whether to update; costs and hits a chunk
+    "start stop block batch_start first rows chunks keep_gradient update costs correct "
+    "cost optimizer nesterov updates learning_rates "
+    # the data: x and its kind; classes or targets; the order to take the samples in (0: as they lie); whether to skip
+    # what is zero
+    "x x_kind y y_is_class order skip_zeros "
+    # what to compute: the stages; samples of a batch and of a chunk, and whether to average; flat parameters
+    # and gradient; where the outputs go (0: nowhere); hits and, as the first of the floats, the cost of all samples
+    "n_stages stages what batch chunk_rows average flat_theta flat_grad out count_hits total_correct",
     "total_cost scale eta l1 l2 momentum beta1 beta2 epsilon weight_decay correction1 correction2",
 )
 
