@@ -6,7 +6,7 @@ Everything comes out as kernels take it, or an error names the argument, what wa
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -80,6 +80,64 @@ def targets(y: ArrayLike, n: int, n_out: int, cost: str, dtype: np.dtype) -> np.
         bad = low if low < 0 else high
         raise ValueError(f"y: got class {bad}, expected whole numbers from 0 to {n_out - 1}")
     return np.ascontiguousarray(array, np.int64)
+
+
+def sample_weight(given: ArrayLike | None, n: int, dtype: np.dtype) -> np.ndarray | None:
+    """What each of n samples counts, (n,) of ``dtype``: 0 or more, not all 0.
+
+    Examples
+    --------
+    >>> sample_weight([1, 0.5], 2, np.dtype("float32"))
+    array([1. , 0.5], dtype=float32)
+    """
+    if given is None:
+        return None
+    array = np.atleast_1d(np.asarray(given))
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"sample_weight: got dtype {array.dtype}, expected numbers")
+    if array.shape != (n,):
+        raise ValueError(f"sample_weight: got shape {array.shape}, expected ({n},)")
+    weights = converted("sample_weight", array, dtype)
+    if weights.min() < 0 or weights.max() == 0:
+        got = f"{weights.min():g}" if weights.max() else "nothing but 0"
+        raise ValueError(f"sample_weight: got {got}, expected numbers of 0 or more, not all 0")
+    return weights
+
+
+def class_weight(
+    given: Mapping[int, float] | str, targets: np.ndarray, n_out: int, rows: np.ndarray | None = None
+) -> np.ndarray:
+    """What each sample counts for its class, (n,) float64.
+
+    ``given`` has a weight for each class, 1 where it has none; "balanced" is n / (k n_c) for the n_c samples of a
+    class, n in all and k classes that there are (King & Zeng 2001, as scikit-learn has it), counted over ``rows``.
+    ``targets`` are classes, or with one output a column of 0 and 1.
+
+    Examples
+    --------
+    >>> class_weight("balanced", np.array([0, 1, 1, 1]), 2).round(3)
+    array([2.   , 0.667, 0.667, 0.667])
+    """
+    n_classes = max(2, n_out)
+    if targets.ndim == 2 and (n_out > 1 or not np.isin(targets, (0, 1)).all()):
+        got = "rows of targets" if n_out > 1 else "targets other than 0 and 1"
+        raise ValueError(f"class_weight: got {got} in y, expected classes")
+    classes = targets.reshape(-1).astype(np.int64)
+    if isinstance(given, Mapping):
+        of_class = np.ones(n_classes)
+        for key, weight in given.items():
+            if isinstance(key, (str, bool)) or key not in range(n_classes):
+                raise ValueError(f"class_weight: got class {key!r}, expected whole numbers from 0 to {n_classes - 1}")
+            if not (isinstance(weight, (int, float, np.integer, np.floating)) and 0 <= weight < math.inf):
+                raise ValueError(f"class_weight: got {weight!r} for class {key}, expected a finite number of 0 or more")
+            of_class[int(key)] = weight
+    elif isinstance(given, str) and given == "balanced":
+        counts = np.bincount(classes if rows is None else classes[rows], minlength=n_classes)
+        of_class = counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1))
+    else:
+        raise ValueError(f"class_weight: got {given!r}, expected 'balanced' or a dict of a weight for each class")
+    weights: np.ndarray = of_class[classes]
+    return weights
 
 
 def converted(argument: str, array: np.ndarray, dtype: np.dtype) -> np.ndarray:

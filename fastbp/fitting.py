@@ -164,7 +164,8 @@ class Fit:
         # The order within a batch does not matter, so one batch of everything needs none.
         shuffled = trainer.shuffle and trainer.batch_size < self.run.samples
         self._order = self.samples.order(trainer._rng if shuffled else None)
-        self.workspace.point_at(self.samples.inputs, self.samples.targets, self._order)
+        samples = self.samples
+        self.workspace.point_at(samples.inputs, samples.targets, self._order, samples.weights)
         self.workspace.prepare(DELTA, trainer.batch_size, trainer.network._theta)
         self.workspace["total_cost"], self.workspace["total_correct"] = place.cost, place.correct
         place.seconds += time.perf_counter() - begun

@@ -168,7 +168,9 @@ class Network:
         out = np.atleast_2d(self.forward(x))
         return (out[:, 0] >= 0.5).astype(np.int64) if self.n_out == 1 else out.argmax(axis=1)
 
-    def cost(self, x: ArrayLike, y: ArrayLike, reduction: str = "mean") -> float:
+    def cost(
+        self, x: ArrayLike, y: ArrayLike, reduction: str = "mean", sample_weight: ArrayLike | None = None
+    ) -> float:
         """The cost, without penalties, averaged over the samples.
 
         Parameters
@@ -179,6 +181,9 @@ class Network:
             With one output also (n,) numbers.
         reduction : str
             "mean" or "sum" over the samples.
+        sample_weight : array_like, (n,), optional
+            Each sample's cost is multiplied by its weight, 0 or more, not all 0. The mean still divides by n, the
+            number of samples, not by the sum of the weights.
 
         Examples
         --------
@@ -189,7 +194,8 @@ class Network:
         if reduction not in ("mean", "sum"):
             raise unknown_name("reduction", reduction, ("mean", "sum"))
         inputs, targets = self._samples(x, y)
-        total, _ = self._pass(COST, inputs, targets)
+        weights = arguments.sample_weight(sample_weight, len(inputs), self.dtype)
+        total, _ = self._pass(COST, inputs, targets, weights=weights)
         return total / len(inputs) if reduction == "mean" else total
 
     def accuracy(self, x: ArrayLike, y: ArrayLike) -> float:
@@ -204,13 +210,13 @@ class Network:
         inputs, targets = self._samples(x, y)
         return self._pass(COST, inputs, targets)[1] / len(inputs)
 
-    def gradient(self, x: ArrayLike, y: ArrayLike) -> Gradient:
+    def gradient(self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Gradient:
         """The gradient of the cost averaged over the samples, by backpropagation.
 
         Parameters
         ----------
-        x, y : array_like
-            As in ``cost``.
+        x, y, sample_weight : array_like
+            As in ``cost``: each sample's gradient is multiplied by its weight, and the sum divided by n.
 
         Returns
         -------
@@ -229,8 +235,9 @@ class Network:
         array([-2., -1.], dtype=float32)
         """
         inputs, targets = self._samples(x, y)
+        weights = arguments.sample_weight(sample_weight, len(inputs), self.dtype)
         flat = np.empty(self.n_parameters, self.dtype)
-        self._pass(DELTA, inputs, targets, grad=flat)
+        self._pass(DELTA, inputs, targets, weights=weights, grad=flat)
         return Gradient(flat, self.n_in, self.layers)
 
     def per_sample_gradients(self, x: ArrayLike, y: ArrayLike) -> np.ndarray:
@@ -500,6 +507,7 @@ class Network:
         inputs: np.ndarray,
         targets: np.ndarray | None,
         *,
+        weights: np.ndarray | None = None,
         grad: np.ndarray | None = None,
         out: np.ndarray | None = None,
         each: Any = None,
@@ -512,7 +520,7 @@ class Network:
         n = len(inputs)
         workspace = self._borrow(n)
         try:
-            workspace.point_at(inputs, targets)
+            workspace.point_at(inputs, targets, weights=weights)
             workspace.prepare(what, n, self._theta, grad=grad, out=out, each=each)
             workspace.launch(0, n, workspace.threads_for_one_call(n_threads or _threads.available(), n))
             return workspace.totals()

@@ -9,14 +9,14 @@ import math
 import os
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import _threads, state
+from . import _threads, arguments, state
 from .callbacks import seconds
 from .checkpoint import finite_parameters
 from .errors import CheckpointError
@@ -110,6 +110,8 @@ class Trainer:
         validation_split: float | None = None,
         max_seconds: float | None = None,
         resume: str | os.PathLike[str] | None = None,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[int, float] | str | None = None,
     ) -> History:
         """Train for ``epochs`` epochs more; calling it again goes on where it stopped, also within an epoch.
 
@@ -135,6 +137,12 @@ class Trainer:
         resume : str or PathLike, optional
             A checkpoint of the same training (``Checkpoint``, ``save``): take its state, go on from there, and end in
             the same bits as if it had never stopped.
+        sample_weight : array_like, (n,), optional
+            Each sample's cost and gradient is multiplied by its weight, 0 or more, not all 0; a batch still divides by
+            its number of samples. ``history.cost`` is weighted so, accuracy and validation are not.
+        class_weight : dict of class to weight, or "balanced", optional
+            Multiplied into the samples' weights. A class that the dict has not counts 1. "balanced" is n / (k n_c) for
+            a class of n_c of the n samples trained on, k classes in all (as scikit-learn has it).
 
         Returns
         -------
@@ -159,6 +167,7 @@ class Trainer:
         deadline = begun + (math.inf if max_seconds is None else seconds("max_seconds", max_seconds))
         hooks = [*([ProgressBar()] if progress else []), *as_callbacks(callbacks)]
         samples, held_out = self._divide(x, y, validation, validation_split)
+        samples = self._weighted(samples, sample_weight, class_weight)
         saved = None if resume is None else self._checked(resume, samples)
         self.optimizer.learning_rates(self.updates if saved is None else saved.updates, 1)
         # Nothing was changed so far.
@@ -258,6 +267,19 @@ class Trainer:
             return hold_out(inputs, targets, validation_split, self.seed)
         held_out = None if validation is None else Samples(*self.network._samples(*_pair(validation)))
         return Samples(inputs, targets), held_out
+
+    def _weighted(
+        self, samples: Samples, sample_weight: ArrayLike | None, class_weight: Mapping[int, float] | str | None
+    ) -> Samples:
+        """The samples, with what each counts."""
+        network, n = self.network, len(samples.inputs)
+        weights = arguments.sample_weight(sample_weight, n, network.dtype)
+        if class_weight is not None:
+            of_class = arguments.class_weight(class_weight, samples.targets, network.n_out, samples.rows)
+            weights = (of_class if weights is None else of_class * weights).astype(network.dtype)
+        if weights is not None and not weights[slice(None) if samples.rows is None else samples.rows].any():
+            raise ValueError("sample_weight, class_weight: got 0 for every sample to train on, expected some above 0")
+        return replace(samples, weights=weights)
 
     def _state(self) -> State:
         kept = {name: callback.state() for name, callback in named(self._callbacks).items()}

@@ -59,7 +59,7 @@ FULL_RATE_ROWS, MEETING_SECONDS = 8, 3e-7
 
 # What every call sets lies together in the run record, and is written at once: that is ten times quicker than by name.
 _OFFSETS = {name: RUN.fields[name][1] for name in RUN.names}  # type: ignore[union-attr, index]
-_DATA, _CALL, _TOTALS = Struct("6q"), Struct("12q"), Struct("qd")
+_DATA, _CALL, _TOTALS = Struct("7q"), Struct("12q"), Struct("qd")
 
 
 def address_of(array: np.ndarray) -> int:
@@ -205,11 +205,18 @@ class Workspace:
         self._keep("group_bytes", np.zeros(rows // 8 * words, np.int64))
 
     # ------------------------------------------------------------ what to work on
-    def point_at(self, x: np.ndarray, y: np.ndarray | None, order: np.ndarray | None = None) -> None:
+    def point_at(
+        self,
+        x: np.ndarray,
+        y: np.ndarray | None,
+        order: np.ndarray | None = None,
+        weights: np.ndarray | None = None,
+    ) -> None:
         """Let the next launches take their samples from here; the arrays must stay alive until then."""
-        x_at, y_at, order_at = (0 if array is None else address_of(array) for array in (x, y, order))
+        x_at, *others = (0 if array is None else address_of(array) for array in (x, y, weights, order))
         is_class = y is not None and y.dtype.kind == "i"
-        _DATA.pack_into(self._fields, _OFFSETS["x"], x_at, X_KINDS[x.dtype], y_at, is_class, order_at, mostly_zero(x))
+        kinds_and_places = (x_at, X_KINDS[x.dtype], others[0], is_class, *others[1:])
+        _DATA.pack_into(self._fields, _OFFSETS["x"], *kinds_and_places, mostly_zero(x))
 
     def prepare(
         self,

@@ -182,9 +182,9 @@ class Reference:
         pairs = zip(inputs(x), targets(y, self.n_out), strict=True)
         return np.array([self.gradient_sample(sample, target) for sample, target in pairs])
 
-    def gradient(self, x: NDArray[np.generic], y: NDArray[np.generic]) -> Array:
-        """(n_parameters,): averaged over the samples."""
-        return self.per_sample_gradients(x, y).mean(axis=0)
+    def gradient(self, x: NDArray[np.generic], y: NDArray[np.generic], weights: Array | float = 1.0) -> Array:
+        """(n_parameters,): averaged over the samples, each times its weight."""
+        return (np.ones(len(x)) * weights) @ self.per_sample_gradients(x, y) / len(x)
 
 
 @dataclass
@@ -241,15 +241,18 @@ class Adam:
 def train(
     network: Reference,
     optimizer: SGD | RMSprop | Adam,
-    batches: Iterable[tuple[NDArray[np.generic], NDArray[np.generic]]],
+    batches: Iterable[tuple[NDArray[np.generic], ...]],
     learning_rate: float | Callable[[int], float],
     l1: float = 0.0,
     l2: float = 0.0,
 ) -> Array:
-    """Update ``network`` once for each (x, y) of ``batches``; l1 sum|W| + l2/2 sum W^2 is added to the average cost."""
+    """Update ``network`` for each (x, y) or (x, y, weights) of ``batches``.
+
+    l1 sum|W| + l2/2 sum W^2 is added to the averaged cost.
+    """
     is_weight = network.is_weight()
-    for update, (x, y) in enumerate(batches):
+    for update, batch in enumerate(batches):
         penalty = is_weight * (l1 * np.sign(network.theta) + l2 * network.theta)
         rate = learning_rate(update) if callable(learning_rate) else learning_rate
-        network.theta = optimizer.step(network.theta, network.gradient(x, y) + penalty, rate, is_weight)
+        network.theta = optimizer.step(network.theta, network.gradient(*batch) + penalty, rate, is_weight)
     return network.theta

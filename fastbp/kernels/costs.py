@@ -75,7 +75,7 @@ def bounded(cost, error):
 @njit
 def _differences(one, cost, sample, scale, column_costs, n):
     """Costs of a - t: into ``column_costs``, and dC/da, times ``scale``, into the row's d."""
-    _, a, d, label, row = sample
+    _, a, d, label, row, weight = sample
     size, factor = size_of(one), square_factor(cost, n)
     squares = cost in (SUM_OF_SQUARES, HALF_SUM_OF_SQUARES, MEAN_SQUARED_ERROR)
     for j in range(0, n, lanes_of(one)):
@@ -86,14 +86,14 @@ def _differences(one, cost, sample, scale, column_costs, n):
         else:
             slope = bounded(cost, error)
             value = slope * (error - 0.5 * slope) if cost == HUBER else absolute(error)
-        store(load(one, column_costs + at) + value, column_costs + at)
+        store(load(one, column_costs + at) + weight * value, column_costs + at)
         store(slope * first_lanes(scale, n - j), d + at)
 
 
 @njit
 def _through_softmax(one, sample, n):
     """dC/da in the row's d becomes delta: as all outputs depend on every z, a_j (dC/da_j - sum_k a_k dC/da_k)."""
-    _, a, d, _, _ = sample
+    _, a, d, _, _, _ = sample
     size, mean = size_of(one), number(one, 0.0)
     for j in range(0, n * size, size):
         mean += load_scalar(one, a + j) * load_scalar(one, d + j)
@@ -104,25 +104,25 @@ def _through_softmax(one, sample, n):
 @njit
 def _binary_cross_entropy(one, sample, scale, column_costs, n):
     """max(z, 0) - t z + log(1 + e^-|z|), which is the cross-entropy of sigmoid(z); delta = a - t."""
-    z, a, d, label, row = sample
+    z, a, d, label, row, weight = sample
     size = size_of(one)
     for j in range(0, n, lanes_of(one)):
         at = size * j
         zj, tj = load(one, z + at), targets(one, label, row, j, n)
         cost = where_negative(zj, 0.0, zj) - tj * zj + log1p(exp(-absolute(zj)))
-        store(load(one, column_costs + at) + cost, column_costs + at)
+        store(load(one, column_costs + at) + weight * cost, column_costs + at)
         store((load(one, a + at) - tj) * first_lanes(scale, n - j), d + at)
 
 
 @njit
 def _poisson(one, sample, scale, column_costs, n):
     """a - t z, where a = e^z; delta = a - t."""
-    z, a, d, label, row = sample
+    z, a, d, label, row, weight = sample
     size = size_of(one)
     for j in range(0, n, lanes_of(one)):
         at = size * j
         aj, tj = load(one, a + at), targets(one, label, row, j, n)
-        store(load(one, column_costs + at) + (aj - tj * load(one, z + at)), column_costs + at)
+        store(load(one, column_costs + at) + weight * (aj - tj * load(one, z + at)), column_costs + at)
         store((aj - tj) * first_lanes(scale, n - j), d + at)
 
 
@@ -132,7 +132,7 @@ def _categorical_cross_entropy(one, sample, scale, column_costs, n):
 
     log sum_k e^(z_k) = max z - log max a, where max a is not 0.
     """
-    z, a, d, label, row = sample
+    z, a, d, label, row, weight = sample
     size, total = size_of(one), one
     log_sum = row_maximum(one, z, n) - number(one, math.log(row_maximum(one, a, n)))
     if label < 0:
@@ -144,7 +144,7 @@ def _categorical_cross_entropy(one, sample, scale, column_costs, n):
         tj = targets(one, label, row, j, n)
         # Where t is 0 there is no cost, even if z is -inf.
         cost = where_negative(-absolute(tj), tj * (log_sum - load(one, z + at)), 0.0)
-        store(load(one, column_costs + at) + cost, column_costs + at)
+        store(load(one, column_costs + at) + weight * cost, column_costs + at)
         store((load(one, a + at) * total - tj) * first_lanes(scale, n - j), d + at)
 
 
@@ -154,7 +154,8 @@ def cost_and_delta(one, cost, code, sample, scale, column_costs, n):
 
     After differences without softmax it is dC/da that is written: f' is still to come (``needs_slope``).
 
-    ``sample`` holds the addresses of its (z, a, delta), its class, or -1, and the address of its row of targets.
+    ``sample`` holds the addresses of its (z, a, delta), its class, or -1, the address of its row of targets, and what
+    it counts; ``scale`` is that over the samples of the batch.
     """
     if cost == POISSON:
         _poisson(one, sample, scale, column_costs, n)

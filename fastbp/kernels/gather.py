@@ -151,6 +151,12 @@ def label_of(run, r):
 
 
 @njit
+def weight_of(one, run, r):
+    """What the block's sample r counts: its cost and its gradient are multiplied by it."""
+    return load_scalar(one, run.sample_weights + size_of(one) * sample_at(run, r)) if run.sample_weights else one
+
+
+@njit
 def targets_at(one, run, layer, r):
     """The address of the block's sample r's row of targets."""
     return run.y + size_of(one) * sample_at(run, r) * layer.n_out

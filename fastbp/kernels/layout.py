@@ -52,9 +52,9 @@ RUN = _record(
     # the batch and the block at work, a block's most samples, whether to update; costs and hits a chunk
     "start stop block batch_start first rows chunks keep_gradient update costs correct "
     "cost optimizer nesterov updates learning_rates "
-    # the data: x and its kind; classes or targets; the order to take the samples in (0: as they lie); whether to skip
-    # what is zero
-    "x x_kind y y_is_class order skip_zeros "
+    # the data: x and its kind; classes or targets; what each sample counts (0: one); the order to take the samples in
+    # (0: as they lie); whether to skip what is zero
+    "x x_kind y y_is_class sample_weights order skip_zeros "
     # what to compute: the stages; samples of a batch and of a chunk, and whether to average; flat parameters
     # and gradient; where the outputs go (0: nowhere); hits and, as the first of the floats, the cost of all samples
     "n_stages stages what batch chunk_rows average flat_theta flat_grad out count_hits total_correct",

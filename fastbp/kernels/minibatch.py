@@ -22,7 +22,7 @@ from .._jit import carray, from_dtype, intrinsic, ir, njit, parallel, prange, se
 from .activations import SOFTMAX, activate, row_maximum, scale_by_slope, softmax_row
 from .costs import cost_and_delta, needs_slope
 from .dense import dense_delta, dense_forward, dense_gradient, panel_width, refresh_transpose
-from .gather import gather_inputs, label_of, targets_at
+from .gather import gather_inputs, label_of, targets_at, weight_of
 from .layout import COST, FORWARD, LAYER, PANEL, RUN, STAGE, TILE
 from .online import online_layer
 from .simd import (
@@ -138,9 +138,11 @@ def judge(one, run, layer, chunk, r0, r1):
         store(splat(number(one, 0.0)), column_costs + size * j)
     for r in range(r0, r1):
         label, target, row = label_of(run, r), targets_at(one, run, layer, r), r * layer.ld
+        weight = weight_of(one, run, r)
         z, a, d = layer.z + row, layer.a + row, layer.d + row
         z, a, d = run.acts + size * z, run.acts + size * a, run.deltas + size * d
-        cost_and_delta(one, run.cost, layer.activation, (z, a, d, label, target), scale, column_costs, n)
+        sample = (z, a, d, label, target, weight)
+        cost_and_delta(one, run.cost, layer.activation, sample, scale * weight, column_costs, n)
         if run.count_hits:
             correct += is_hit(one, a, label, target, n)
     if needs_slope(run.cost, layer.activation):
