@@ -16,7 +16,7 @@ from .errors import unknown_name
 from .kernels.activations import LAST_ONLY
 from .kernels.costs import CODES as COSTS
 from .kernels.costs import GOES_WITH
-from .layers import Dense
+from .layers import Dense, Dropout
 
 
 def inputs(x: ArrayLike, n_in: int, dtype: np.dtype) -> tuple[np.ndarray, bool]:
@@ -172,15 +172,15 @@ def finite(array: np.ndarray) -> bool:
         return math.isfinite(flat.dot(flat)) or bool(np.isfinite(array).all())
 
 
-def layers(given: Sequence[Dense]) -> tuple[Dense, ...]:
-    """The layers with every activation named, checked as a sequence.
+def layers(given: Sequence[Dense | Dropout]) -> tuple[Dense, ...]:
+    """The dense layers with every activation named and the dropout before them taken in, checked as a sequence.
 
     Examples
     --------
-    >>> [layer.activation for layer in layers([Dense(3), Dense(1)])]
-    ['relu', 'identity']
+    >>> [(layer.activation, layer.dropout) for layer in layers([Dense(3), Dropout(0.5), Dense(1)])]
+    [('relu', 0.0), ('identity', 0.5)]
     """
-    if isinstance(given, Dense):
+    if isinstance(given, (Dense, Dropout)):
         raise TypeError("layers: got one Dense, expected a list of them")
     try:
         given = tuple(given)
@@ -188,15 +188,28 @@ def layers(given: Sequence[Dense]) -> tuple[Dense, ...]:
         raise TypeError(f"layers: got {given!r}, expected a list of Dense") from None
     if not given:
         raise ValueError("layers: got none, expected at least one Dense")
-    for layer in given:
-        if not isinstance(layer, Dense):
-            raise TypeError(f"layers: got {layer!r}, expected Dense layers")
-    for index, layer in enumerate(given[:-1]):
+    dense = _dense(given)
+    for index, layer in enumerate(dense[:-1]):
         if layer.activation in LAST_ONLY:
             got = f"{layer.activation} in hidden layer {index + 1}"
             raise ValueError(f"activation: got {got}, expected it only in the last layer")
-    hidden = [replace(layer, activation=layer.activation or "relu") for layer in given[:-1]]
-    return (*hidden, replace(given[-1], activation=given[-1].activation or "identity"))
+    hidden = [replace(layer, activation=layer.activation or "relu") for layer in dense[:-1]]
+    return (*hidden, replace(dense[-1], activation=dense[-1].activation or "identity"))
+
+
+def _dense(given: Sequence[Dense | Dropout]) -> list[Dense]:
+    """The dense layers, each with the rate of a Dropout before it."""
+    found: list[Dense] = []
+    for before, layer in zip((None, *given), given, strict=False):
+        if not isinstance(layer, (Dense, Dropout)):
+            raise TypeError(f"layers: got {layer!r}, expected Dense layers, or Dropout before one")
+        if isinstance(before, Dropout) and (isinstance(layer, Dropout) or layer.dropout):
+            raise ValueError(f"layers: got {before} before {layer}, expected one rate of dropout for a Dense")
+        if isinstance(layer, Dense):
+            found.append(replace(layer, dropout=before.rate) if isinstance(before, Dropout) else layer)
+    if isinstance(given[-1], Dropout):
+        raise ValueError(f"layers: got {given[-1]} last, expected a Dense behind it")
+    return found
 
 
 def cost(name: str | None, activation: str) -> str:

@@ -117,7 +117,7 @@ class Fit:
         trainer, network, batch_size = self.trainer, self.trainer.network, self.trainer.batch_size
         numbers = trainer.optimizer.hyperparameters()
         online = batch_size == 1 and numbers["optimizer"] == update.SGD and numbers["l1"] == numbers["l2"] == 0
-        workspace = Workspace(network._shape, min(batch_size, len(self.samples)), online)
+        workspace = Workspace(network._shape, min(batch_size, len(self.samples)), online, trainer.seed)
         workspace.use_optimizer(numbers, trainer._states)
         most = workspace.threads_worth(trainer.n_threads, batch_size)
         for threads in {most, 1}:  # a launch of nothing: what compiles or starts here would be taken for slowness later

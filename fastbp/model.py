@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
@@ -19,7 +20,7 @@ from .errors import unknown_name
 from .gradient import Gradient
 from .kernels import persample
 from .kernels.layout import COST, DELTA, FORWARD
-from .layers import Dense, count, views
+from .layers import Dense, Dropout, count, views
 from .workspace import Shape, Workspace
 
 _finite = arguments.finite
@@ -32,9 +33,9 @@ class Network:
     ----------
     n_in : int
         Inputs.
-    layers : sequence of Dense
+    layers : sequence of Dense and Dropout
         From the first hidden layer to the output. An activation not given is relu in hidden layers and identity in
-        the last.
+        the last. A ``Dropout`` stands before the Dense whose inputs it leaves out; ``net.layers`` has the Dense alone.
     cost : str, optional
         Of one sample, summed over its outputs: sum_of_squares, half_sum_of_squares, mean_squared_error (over the
         outputs), absolute_error, huber (half the square up to 1, linear beyond), cross_entropy (after softmax:
@@ -63,7 +64,7 @@ class Network:
     def __init__(
         self,
         n_in: int,
-        layers: Sequence[Dense],
+        layers: Sequence[Dense | Dropout],
         cost: str | None = None,
         dtype: DTypeLike = "float32",
         seed: int = 0,
@@ -83,7 +84,9 @@ class Network:
             weights[:] = layer.initial_weights(n, rng)
 
     def __repr__(self) -> str:
-        layers = ", ".join(f'Dense({layer.n}, "{layer.activation}")' for layer in self.layers)
+        rates = [f"Dropout({layer.dropout}), " if layer.dropout else "" for layer in self.layers]
+        dense = [f'Dense({layer.n}, "{layer.activation}")' for layer in self.layers]
+        layers = ", ".join(rate + layer for rate, layer in zip(rates, dense, strict=True))
         return f'Network({self.n_in}, [{layers}], cost="{self.cost_name}", dtype="{self.dtype}")'
 
     @property
@@ -281,9 +284,7 @@ class Network:
         >>> Network.from_config(Network(2, [Dense(1)]).config()).n_parameters
         3
         """
-        layers = [
-            {"n": d.n, "activation": d.activation, "bias": d.bias, "initializer": d.initializer} for d in self.layers
-        ]
+        layers = [asdict(layer) for layer in self.layers]
         return {
             "n_in": self.n_in, "layers": layers, "cost": self.cost_name, "dtype": self.dtype.name, "seed": self.seed,
         }  # fmt: skip

@@ -121,10 +121,12 @@ class Workspace:
         Samples of the largest batch; more than a block holds go through in blocks.
     online : bool
         Whether every launch will be online SGD (``kernels/online.py``).
+    dropout_seed : int, optional
+        Of the masks of dropout; None leaves nothing out, whatever the layers say.
     """
 
-    def __init__(self, shape: Shape, rows: int, online: bool = False) -> None:
-        self.shape, self.online = shape, online
+    def __init__(self, shape: Shape, rows: int, online: bool = False, dropout_seed: int | None = None) -> None:
+        self.shape, self.online, self.dropout_seed = shape, online, dropout_seed
         self.rows = min(block_rows(shape), -(-rows // 8) * 8)
         self.run = np.zeros(1, RUN)
         self._numbers: dict[str, np.ndarray] = {}
@@ -157,13 +159,16 @@ class Workspace:
         for index, layer in enumerate(shape.layers):
             code = activations.CODES[str(layer.activation)]
             ld = leading_dimension(layer.n, itemsize)
+            drop = self._dropout(index, layer.dropout)
+            if index > 0 and drop[0]:
+                a_in, acts = acts, acts + ld_in * self.rows
             z = a = acts
             if code in activations.KEEPS_Z or (index == last and shape.cost in costs.GOES_WITH):
                 acts = a = acts + ld * self.rows
             first = index == 0
             has_wt = not first and not self.online  # nothing flows back through the first layer
             sizes, weights = (n_in, layer.n, pad(layer.n), layer.bias, code), (flat, w, wt if has_wt else -1)
-            table[index] = (first, *sizes, *weights, a_in, ld_in, z, a, deltas, ld)
+            table[index] = (first, *sizes, *weights, a_in, ld_in, z, a, deltas, ld, *drop)
             acts, deltas = acts + ld * self.rows, deltas + ld * self.rows
             flat, w = flat + layer.n_parameters(n_in), w + packed_size(n_in + 1, layer.n)
             wt += packed_size(layer.n, n_in) if has_wt else 0
@@ -172,6 +177,14 @@ class Workspace:
         self["n_layers"], self["cost"] = last + 1, costs.CODES[shape.cost]
         self["n_in"] = shape.n_in
         self["layers"] = table.ctypes.data
+
+    def _dropout(self, index: int, rate: float) -> tuple[int, int, float]:
+        """A layer's numbers for ``kernels/dropout.py``: its rate's digits, its masks' key, and what they hold but 0."""
+        if self.dropout_seed is None or not rate:
+            return 0, 0, 1.0
+        key = np.random.SeedSequence([self.dropout_seed, index]).generate_state(1, np.uint64)
+        digits = np.array(rate * 2.0**64, np.uint64)
+        return int(digits.view(np.int64)), int(key.view(np.int64)[0]), 1 / (1 - rate)
 
     def _tile_table(self) -> None:
         """Cut every layer's panels into tiles of about TILE_ROWS rows, the larger ones first."""

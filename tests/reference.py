@@ -107,14 +107,41 @@ def targets(y: NDArray[np.generic], n_out: int) -> Array:
     return y.reshape(len(y), n_out).astype(np.float64)
 
 
+GAMMA, LOW = 0x9E3779B97F4A7C15, 2**64 - 1
+
+
+def mix(x: int) -> int:
+    """The output function of SplitMix64 (Steele, Lea and Flood, 2014), on whole numbers below 2^64."""
+    x = ((x ^ x >> 30) * 0xBF58476D1CE4E5B9) & LOW
+    x = ((x ^ x >> 27) * 0x94D049BB133111EB) & LOW
+    return x ^ x >> 31
+
+
+def dropout_mask(seed: int, update: int, place: int, layer: int, rate: float, n: int) -> Array:
+    """(n,): 0 for inputs that are dropped, 1 / (1 - rate) for the others.
+
+    An input is dropped where its random number from 0 to 1 is below the rate. 64 inputs share 53 draws: bit i of the
+    k-th draw is the k-th binary digit of the number of input i.
+    """
+    key = int(np.random.SeedSequence([seed, layer]).generate_state(1, np.uint64)[0])
+    stream = mix((mix((key + update) & LOW) + place) & LOW)
+    numbers = np.empty(0)
+    for start in range(0, n, 64):
+        draws = [mix((stream + GAMMA * (start + k)) & LOW) for k in range(1, 54)]
+        digits = np.array([[draw >> i & 1 for i in range(64)] for draw in draws])
+        numbers = np.append(numbers, 0.5 ** np.arange(1, 54) @ digits)
+    return (numbers[:n] >= rate) / (1 - rate)
+
+
 @dataclass
 class Reference:
-    """A network as a list of (units, activation, bias) and a flat theta."""
+    """A network as a list of (units, activation, bias), a flat theta, and the rates of dropout before each layer."""
 
     n_in: int
     layers: list[tuple[int, str, bool]]
     cost_name: str
     theta: Array = field(default_factory=lambda: np.empty(0))
+    dropout: list[float] = field(default_factory=list)
 
     @property
     def n_out(self) -> int:
@@ -142,27 +169,35 @@ class Reference:
         assert at == len(self.theta), "theta does not fit the layers"
         return layers
 
-    def forward_sample(self, x: Array) -> tuple[list[Array], list[Array]]:
+    def masks(self, seed: int, update: int, place: int) -> list[Array]:
+        """What dropout multiplies the inputs of every layer with, for the sample at a place of the batch."""
+        sizes = [self.n_in, *(n for n, _, _ in self.layers)]
+        rates = enumerate(self.dropout or [0.0] * len(self.layers))
+        return [dropout_mask(seed, update, place, at, rate, sizes[at]) if rate else np.ones(1) for at, rate in rates]
+
+    def forward_sample(self, x: Array, masks: list[Array] | None = None) -> tuple[list[Array], list[Array]]:
         """Z of every layer, and a of every layer with the input in front."""
         zs, activations = [], [x]
-        for (weights, biases), (_, name, _) in zip(self.unpack(), self.layers, strict=True):
-            z = activations[-1] @ weights + biases
+        masks = masks or [np.ones(1)] * len(self.layers)
+        for (weights, biases), (_, name, _), mask in zip(self.unpack(), self.layers, masks, strict=True):
+            z = (activations[-1] * mask) @ weights + biases
             zs.append(z)
             activations.append(LAST_ONLY[name](z) if name in LAST_ONLY else ACTIVATIONS[name][0](z))
         return zs, activations
 
-    def gradient_sample(self, x: Array, y: Array) -> Array:
-        """One sample's dC/dtheta, by the four equations."""
-        zs, activations = self.forward_sample(x)
+    def gradient_sample(self, x: Array, y: Array, masks: list[Array] | None = None) -> Array:
+        """One sample's dC/dtheta, by the four equations; a layer's inputs are a_{l-1} times its mask."""
+        masks = masks or [np.ones(1)] * len(self.layers)
+        zs, activations = self.forward_sample(x, masks)
         delta = output_delta(self.cost_name, self.layers[-1][1], zs[-1], activations[-1], y)
         parts: list[Array] = []
         unpacked = self.unpack()
         for at in reversed(range(len(self.layers))):
             bias_gradient = delta if self.layers[at][2] else np.empty(0)  # (BP3)
-            parts = [np.outer(activations[at], delta).ravel(), bias_gradient, *parts]  # (BP4)
+            parts = [np.outer(activations[at] * masks[at], delta).ravel(), bias_gradient, *parts]  # (BP4)
             if at:
                 slope = ACTIVATIONS[self.layers[at - 1][1]][1](zs[at - 1])
-                delta = (unpacked[at][0] @ delta) * slope  # (BP2)
+                delta = (unpacked[at][0] @ delta) * masks[at] * slope  # (BP2)
         return np.concatenate(parts)
 
     def forward(self, x: NDArray[np.generic]) -> Array:
@@ -177,10 +212,12 @@ class Reference:
             values.append(sample_cost(self.cost_name, activation, zs[-1], activations[-1], target))
         return np.array(values)
 
-    def per_sample_gradients(self, x: NDArray[np.generic], y: NDArray[np.generic]) -> Array:
-        """(n, n_parameters): a gradient a row."""
-        pairs = zip(inputs(x), targets(y, self.n_out), strict=True)
-        return np.array([self.gradient_sample(sample, target) for sample, target in pairs])
+    def per_sample_gradients(
+        self, x: NDArray[np.generic], y: NDArray[np.generic], seed: int = 0, update: int = 0
+    ) -> Array:
+        """(n, n_parameters): a gradient a row, under the masks of an update where there is dropout."""
+        pairs = enumerate(zip(inputs(x), targets(y, self.n_out), strict=True))
+        return np.array([self.gradient_sample(*pair, self.masks(seed, update, place)) for place, pair in pairs])
 
     def gradient(self, x: NDArray[np.generic], y: NDArray[np.generic], weights: Array | float = 1.0) -> Array:
         """(n_parameters,): averaged over the samples, each times its weight."""
@@ -245,14 +282,19 @@ def train(
     learning_rate: float | Callable[[int], float],
     l1: float = 0.0,
     l2: float = 0.0,
+    seed: int = 0,
 ) -> Array:
     """Update ``network`` for each (x, y) or (x, y, weights) of ``batches``.
 
-    l1 sum|W| + l2/2 sum W^2 is added to the averaged cost.
+    l1 sum|W| + l2/2 sum W^2 is added to the averaged cost; ``seed`` is that of dropout.
     """
     is_weight = network.is_weight()
-    for update, batch in enumerate(batches):
+    for update, (x, y, *weights) in enumerate(batches):
+        rows = network.per_sample_gradients(x, y, seed, update + 1)
+        if weights:
+            rows *= weights[0][:, np.newaxis]
+        gradient = rows.mean(axis=0)
         penalty = is_weight * (l1 * np.sign(network.theta) + l2 * network.theta)
         rate = learning_rate(update) if callable(learning_rate) else learning_rate
-        network.theta = optimizer.step(network.theta, network.gradient(*batch) + penalty, rate, is_weight)
+        network.theta = optimizer.step(network.theta, gradient + penalty, rate, is_weight)
     return network.theta

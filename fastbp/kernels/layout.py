@@ -29,8 +29,9 @@ def _record(integers: str, floats: str = "") -> np.dtype:
 
 # One row a layer. first: whether its inputs are the samples'; flat: its W in theta; w: its first panel in the packed
 # copy; wt: the same of W^T, or -1; a_in, z, a, d: rows of its inputs, weighted inputs, activations and deltas. z is a
-# unless f' or the cost needs z kept.
-LAYER = _record("first n_in n_out width bias activation flat w wt a_in ld_in z a d ld")
+# unless f' or the cost needs z kept. Where dropout is at work a_in has rows of its own; drop_rate: the digits of its
+# inputs' rate, 0 for none (dropout.py).
+LAYER = _record("first n_in n_out width bias activation flat w wt a_in ld_in z a d ld drop_rate drop_key", "drop_scale")
 
 # One row a task of phase 2: columns j0.. of a panel, rows i0 to i1, whether the bias row comes along, and the byte
 # at which the task keeps its masks over the samples.

@@ -22,6 +22,7 @@ from .._jit import carray, from_dtype, intrinsic, ir, njit, parallel, prange, se
 from .activations import SOFTMAX, activate, row_maximum, scale_by_slope, softmax_row
 from .costs import cost_and_delta, needs_slope
 from .dense import dense_delta, dense_forward, dense_gradient, panel_width, refresh_transpose
+from .dropout import drop_rows
 from .gather import gather_inputs, label_of, targets_at, weight_of
 from .layout import COST, FORWARD, LAYER, PANEL, RUN, STAGE, TILE
 from .online import online_layer
@@ -168,28 +169,36 @@ def gather(one, run, layer, r0, r1):
 
 
 @njit
-def forward_layer(one, run, layer, r0, r1, j0, j1):
-    """z and the activations of rows r0 to r1, columns j0 to j1, of one layer; softmax waits for the whole row."""
-    size = size_of(one)
+def forward_layer(one, run, layers, l, r0, r1, j0, j1):  # noqa: E741
+    """z and the activations of rows r0 to r1, columns j0 to j1, of layer l; softmax waits for the whole row.
+
+    Where the next layer's inputs are dropped it gets what is left of these activations beside them.
+    """
+    layer, size = layers[l], size_of(one)
     dense_forward(one, run, layer, r0, r1, j0, j1)
     row = r0 * layer.ld + j0
     z, a = run.acts + size * (layer.z + row), run.acts + size * (layer.a + row)
     activate(one, layer.activation, z, a, size * layer.ld, r1 - r0, j1 - j0)
+    if l + 1 < run.n_layers and layers[l + 1].drop_rate:
+        after = layers[l + 1]
+        source, target = layer.a + r0 * layer.ld, after.a_in + r0 * after.ld_in
+        drop_rows(one, run, after, r0, r1, run.acts + size * source, run.acts + size * target, j0, j1)
 
 
 @njit
-def first_layers(one, run, layer, stage, r0, r1, j0, j1):
+def first_layers(one, run, layers, stage, r0, r1, j0, j1):
     """Gather rows r0 to r1 and compute the first layer's activations, a few rows at a time where W is small.
 
     Then the rows are still in the first-level cache when they are multiplied. A large W should rather be read once.
     """
+    layer = layers[0]
     step = ROW_GROUP if layer.width <= SMALL_WIDTH else max(1, r1 - r0)
     for start in range(r0, r1, step):
         stop = min(start + step, r1)
         if stage.gather:
             gather(one, run, layer, start, stop)
         if stage.forward_to > 0:
-            forward_layer(one, run, layer, start, stop, j0, j1)
+            forward_layer(one, run, layers, 0, start, stop, j0, j1)
 
 
 @njit
@@ -207,10 +216,19 @@ def finish_rows(one, run, layer, r0, r1):
 
 
 @njit
+def through_inputs(one, run, layer, before, r0, r1, j0, j1):
+    """dC/da_in, in the d of the layer before, becomes its delta: times the masks of dropout, times f'(z_before)."""
+    if layer.drop_rate:
+        d = run.deltas + size_of(one) * (before.d + r0 * before.ld)
+        drop_rows(one, run, layer, r0, r1, d, d, j0, j1)
+    slope_rows(one, run, before, r0, r1, j0, j1)
+
+
+@njit
 def backward_layer(one, run, layer, before, r0, r1, j0, j1):
     """delta_before = (delta W^T) f'(z_before) for rows r0 to r1, columns j0 to j1 of the layer before."""
     dense_delta(one, run, layer, before, r0, r1, j0, j1)
-    slope_rows(one, run, before, r0, r1, j0, j1)
+    through_inputs(one, run, layer, before, r0, r1, j0, j1)
 
 
 @njit
@@ -222,7 +240,7 @@ def step_layer(one, run, layers, l, i0, i1):  # noqa: E741
         return
     before = layers[l - 1]
     online_layer(one, run, layer, run.deltas + size * before.d, i0, i1)
-    slope_rows(one, run, before, 0, 1, i0, min(i1, before.width))
+    through_inputs(one, run, layer, before, 0, 1, i0, min(i1, before.width))
 
 
 @njit
@@ -242,9 +260,9 @@ def samples(theta, run_at, layers_at, tiles_at, task):
         layer = layers[l]
         j0, j1 = panel_columns(layer.width, task) if stage.by_columns else (0, layer.width)
         if l == 0:
-            first_layers(one, run, layer, stage, r0, r1, j0, j1)
+            first_layers(one, run, layers, stage, r0, r1, j0, j1)
         else:
-            forward_layer(one, run, layer, r0, r1, j0, j1)
+            forward_layer(one, run, layers, l, r0, r1, j0, j1)
     if stage.judge:
         last = layers[run.n_layers - 1]
         finish_rows(one, run, last, r0, r1)
