@@ -82,6 +82,23 @@ def targets(y: ArrayLike, n: int, n_out: int, cost: str, dtype: np.dtype) -> np.
     return np.ascontiguousarray(array, np.int64)
 
 
+def limit(argument: str, value: float | None) -> float | None:
+    """``value`` as a finite number above 0; None for no limit.
+
+    Examples
+    --------
+    >>> limit("clip_norm", 1)
+    1.0
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{argument}: got {value!r}, expected a finite number above 0, or None")
+    if not 0 < value < math.inf:
+        raise ValueError(f"{argument}: got {value!r}, expected a finite number above 0, or None")
+    return float(value)
+
+
 def sample_weight(given: ArrayLike | None, n: int, dtype: np.dtype) -> np.ndarray | None:
     """What each of n samples counts, (n,) of ``dtype``: 0 or more, not all 0.
 

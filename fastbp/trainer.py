@@ -23,12 +23,15 @@ from .errors import CheckpointError
 from .fitting import Fit, Run
 from .history import History
 from .hooks import Callback, as_callbacks, named
-from .layers import count
+from .layers import count, fraction
 from .model import Network
 from .optimizers import OPTIMIZERS, Adam, Optimizer
 from .progress import ProgressBar
 from .samples import Samples, hold_out
 from .state import Place, State
+
+# What a checkpoint has of a trainer, beside its optimizer's.
+SETTINGS = ("batch_size", "shuffle", "seed", "clip_norm", "clip_sample_norm", "max_norm", "label_smoothing")
 
 
 class Trainer:
@@ -47,11 +50,25 @@ class Trainer:
         Of the order in which samples are taken.
     shuffle : bool
         Whether every epoch takes the samples in a new order.
+    clip_norm : float, optional
+        The most that the Euclidean norm of a batch's gradient, all parameters together, may be: a longer one is
+        scaled to it before the update (Pascanu et al. 2013). Penalties and weight decay are not part of it: they are
+        added after, as with ``torch.nn.utils.clip_grad_norm_``.
+    clip_sample_norm : float, optional
+        The same for every sample's gradient, times its weight, before they are averaged (Abadi et al. 2016).
+    max_norm : float, optional
+        After every update the weights that lead into a unit, a column of W without the bias, are scaled to this
+        Euclidean norm where theirs is larger, in every layer (Srivastava et al. 2014, section 5.1).
+    label_smoothing : float
+        From 0 to below 1: a class's targets become (1 - s) one-hot + s / n_out in training (Szegedy et al. 2016), in
+        ``history.cost`` too, and nowhere else. For classes, softmax and cross_entropy only.
 
     Attributes
     ----------
     history : History
         Of all epochs so far.
+    limits : dict
+        ``clip_norm``, ``clip_sample_norm`` and ``max_norm``, None for no limit.
     updates : int
         How many were done.
     run : Run
@@ -80,6 +97,10 @@ class Trainer:
         n_threads: int | None = None,
         seed: int = 0,
         shuffle: bool = True,
+        clip_norm: float | None = None,
+        clip_sample_norm: float | None = None,
+        max_norm: float | None = None,
+        label_smoothing: float = 0.0,
     ) -> None:
         if not isinstance(network, Network):
             raise TypeError(f"network: got {network!r}, expected a Network")
@@ -90,6 +111,13 @@ class Trainer:
         self.batch_size = count("batch_size", batch_size)
         self.n_threads = _threads.check(n_threads)
         self.shuffle = bool(shuffle)
+        given = {"clip_norm": clip_norm, "clip_sample_norm": clip_sample_norm, "max_norm": max_norm}
+        self.limits = {name: arguments.limit(name, value) for name, value in given.items()}
+        self.label_smoothing = fraction("label_smoothing", label_smoothing)
+        classifies = network.cost_name == "cross_entropy" and network.layers[-1].activation == "softmax"
+        if self.label_smoothing and not classifies:
+            pair = f"{network.cost_name} after {network.layers[-1].activation}"
+            raise ValueError(f"label_smoothing: got {label_smoothing} for {pair}, expected cross_entropy after softmax")
         self.history = History()
         self.updates = 0
         self.seed = count("seed", seed, 0)
@@ -242,7 +270,7 @@ class Trainer:
         """
         saved = state.read(path)
         settings = dict(saved.settings)
-        name, rest = settings.pop("optimizer"), {key: settings.pop(key) for key in ("batch_size", "shuffle", "seed")}
+        name, rest = settings.pop("optimizer"), {key: settings.pop(key) for key in SETTINGS if key in settings}
         if optimizer is None and isinstance(settings["learning_rate"], dict):
             raise ValueError(f"optimizer: got none, but the learning rate was a schedule: give an {name} with one")
         if optimizer is not None and (optimizer.name, optimizer.n_states) != (name, len(saved.states)):
@@ -261,6 +289,8 @@ class Trainer:
     ) -> tuple[Samples, Samples | None]:
         """What to train on, and what to validate on."""
         inputs, targets = self.network._samples(x, y)
+        if self.label_smoothing and targets.ndim > 1:
+            raise ValueError(f"label_smoothing: got rows of targets of shape {targets.shape} in y, expected classes")
         if validation_split is not None:
             if validation is not None:
                 raise ValueError(f"validation_split: got {validation_split!r} beside validation, expected one of them")
@@ -297,7 +327,8 @@ class Trainer:
         )
 
     def _settings(self, updates: int) -> dict[str, Any]:
-        return state.settings_of(self.optimizer, updates, self.batch_size, self.shuffle, self.seed)
+        settings = state.settings_of(self.optimizer, updates, self.batch_size, self.shuffle, self.seed)
+        return settings | self.limits | {"label_smoothing": self.label_smoothing}
 
     def _checked(self, path: str | os.PathLike[str], samples: Samples) -> State:
         """The state in a checkpoint, if it is of this training."""

@@ -18,7 +18,7 @@ import numpy as np
 
 from . import _threads
 from ._jit import address, types
-from .kernels import activations, costs, minibatch, packing, team
+from .kernels import activations, costs, limits, minibatch, packing, team
 from .kernels.layout import (
     DELTA,
     FLOAT32,
@@ -175,7 +175,7 @@ class Workspace:
             n_in, ld_in, a_in = layer.n, ld, a
         self.layers, self.sizes = table, {"acts": acts, "deltas": deltas, "theta": w, "wt": wt}
         self["n_layers"], self["cost"] = last + 1, costs.CODES[shape.cost]
-        self["n_in"] = shape.n_in
+        self["n_in"], self["shrink"] = shape.n_in, 1.0
         self["layers"] = table.ctypes.data
 
     def _dropout(self, index: int, rate: float) -> tuple[int, int, float]:
@@ -263,11 +263,24 @@ class Workspace:
             if each is not None:
                 stages.append({"work": each})
             elif what == DELTA and not online:
-                stages.append({"work": minibatch.tiles, "tasks": len(self.tiles)})
+                stages += self._tile_stages()
             stages.append({"work": packing.unpack, "tasks": n})
             self._stages.append(self._stage_table(stages))
             self._plans[what, each] = len(stages), self._stages[-1].ctypes.data
         return self._plans[what, each]
+
+    def _tile_stages(self) -> list[dict[str, Any]]:
+        """Phase 2: one stage, or more where a limit has to be known before the updates, or kept after them."""
+        tiles = {"work": minibatch.tiles, "tasks": len(self.tiles)}
+        stages = [{**tiles, "gradient": 1, "step": 1}]
+        if self["clip_norm"]:
+            stages = [{**tiles, "gradient": 1, "measure": 1}, {**tiles, "step": 1}]
+        if self["clip_sample_norm"]:
+            stages.insert(0, {"work": limits.clip_samples})
+        if self["max_norm"]:
+            panels = sum(-(-int(width) // PANEL) for width in self.layers["width"])
+            stages.append({"work": limits.shorten, "tasks": panels})
+        return stages
 
     def _is_wide(self) -> bool:
         return bool(max(self.layers["width"]) >= WIDE_PANELS * PANEL)
@@ -309,6 +322,19 @@ class Workspace:
         for k, state in enumerate(states, 1):
             self._keep(f"state{k}", _buffer(self.sizes["theta"], self.shape.dtype))
             self[f"flat_state{k}"] = state.ctypes.data
+
+    def use_limits(self, given: dict[str, float | None]) -> None:
+        """Clip gradients and weights to these norms (``kernels/limits.py``); call it before any ``prepare``."""
+        for field, value in given.items():
+            self[field] = value or 0.0
+        if self["clip_norm"]:
+            self._keep("column_squares", _buffer(PANEL * len(self.tiles), self.shape.dtype))
+            self._keep("squares", np.zeros(len(self.tiles)))
+
+    def use_smoothing(self, share: float) -> None:
+        """Take for each class the targets (1 - share) one-hot + share / n_out."""
+        n = self.shape.sizes[-1]
+        self._keep("class_rows", np.ascontiguousarray((1 - share) * np.eye(n) + share / n, self.shape.dtype))
 
     def fits(self, rows: int) -> bool:
         """Whether this workspace serves batches of ``rows`` samples as a new one would."""

@@ -275,6 +275,12 @@ class Adam:
         return decayed - learning_rate * mean / (np.sqrt(square) + self.epsilon)
 
 
+def limited(vector: Array, norm: float) -> Array:
+    """``vector``, scaled down to a Euclidean norm where it is longer."""
+    length = float(np.linalg.norm(vector))
+    return vector * (norm / length) if length > norm else vector
+
+
 def train(
     network: Reference,
     optimizer: SGD | RMSprop | Adam,
@@ -283,18 +289,25 @@ def train(
     l1: float = 0.0,
     l2: float = 0.0,
     seed: int = 0,
+    clip_norm: float = np.inf,
+    clip_sample_norm: float = np.inf,
+    max_norm: float = np.inf,
 ) -> Array:
     """Update ``network`` for each (x, y) or (x, y, weights) of ``batches``.
 
-    l1 sum|W| + l2/2 sum W^2 is added to the averaged cost; ``seed`` is that of dropout.
+    l1 sum|W| + l2/2 sum W^2 is added to the averaged cost; ``seed`` is that of dropout. The norms limit the averaged
+    gradient without penalties, each sample's, and after an update the columns of W.
     """
     is_weight = network.is_weight()
     for update, (x, y, *weights) in enumerate(batches):
         rows = network.per_sample_gradients(x, y, seed, update + 1)
         if weights:
             rows *= weights[0][:, np.newaxis]
-        gradient = rows.mean(axis=0)
+        gradient = np.mean([limited(row, clip_sample_norm) for row in rows], axis=0)
+        gradient = limited(gradient, clip_norm)
         penalty = is_weight * (l1 * np.sign(network.theta) + l2 * network.theta)
         rate = learning_rate(update) if callable(learning_rate) else learning_rate
         network.theta = optimizer.step(network.theta, gradient + penalty, rate, is_weight)
+        for weights_of_layer, _ in network.unpack():  # views of theta
+            weights_of_layer[:] = np.array([limited(column, max_norm) for column in weights_of_layer.T]).T
     return network.theta

@@ -150,7 +150,7 @@ def mark_samples(run, w, masks, words):
 @njit
 def label_of(run, r):
     """The class of the block's sample r, or -1 where it has a row of targets."""
-    return load_int(run.y + 8 * sample_at(run, r)) if run.y_is_class else -1
+    return load_int(run.y + 8 * sample_at(run, r)) if run.y_is_class and not run.class_rows else -1
 
 
 @njit
@@ -161,7 +161,9 @@ def weight_of(one, run, r):
 
 @njit
 def targets_at(one, run, layer, r):
-    """The address of the block's sample r's row of targets."""
+    """The address of the block's sample r's row of targets: its own, or its class's."""
+    if run.class_rows:
+        return run.class_rows + size_of(one) * load_int(run.y + 8 * sample_at(run, r)) * layer.n_out
     return run.y + size_of(one) * sample_at(run, r) * layer.n_out
 
 

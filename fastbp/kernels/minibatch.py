@@ -43,6 +43,7 @@ from .simd import (
     store_scalar,
     unit_of,
 )
+from .squares import scale, square_sum
 from .team import FINISHED, dismiss, finish, next_stage, open_stage, segment_stop, take
 from .update import ADAM, update
 
@@ -279,19 +280,40 @@ def samples(theta, run_at, layers_at, tiles_at, task):
 
 
 # ---------------------------------------------------------------- phase 2
+@njit
+def measure_tile(one, run, task, tile, weights, bias, width):
+    """Square a tile's gradient, whose rows and whose bias lie at these offsets, and add up."""
+    size = size_of(one)
+    partial = run.column_squares + size * PANEL * task
+    squares = square_sum(one, run.grad + size * weights, tile.i1 - tile.i0, width, partial)
+    squares += square_sum(one, run.grad + size * bias, tile.bias, width, partial)
+    store_scalar(squares, run.squares + 8 * task)
+
+
 def tiles(theta, run_at, layers_at, tiles_at, task):
-    """Phase 2 for one tile: its gradient over the block and, after the batch's last block, its update."""
+    """Phase 2, or the part of it that the stage says, for one tile.
+
+    Its gradient over the block; and after the batch's last block its squares, where it is clipped, and its update.
+    """
     one, run = unit_of(theta), carray(run_at, 1)[0]
+    stage = carray(stages_of(run.stages), run.n_stages)[run.stage]
     tile = carray(tiles_at, run.n_tiles)[task]
     layer = carray(layers_at, run.n_layers)[tile.layer]
     panel = layer.w + tile.j0 * (layer.n_in + 1)
     width = panel_width(layer.width, tile.j0)
-    dense_gradient(one, run, layer, tile, run.grad + size_of(one) * panel)
-    if not run.update:
+    rows, bias = panel + tile.i0 * width, panel + layer.n_in * width
+    if stage.gradient:
+        dense_gradient(one, run, layer, tile, run.grad + size_of(one) * panel)
+    if stage.measure and run.update:
+        measure_tile(one, run, task, tile, rows, bias, width)
+    if not (stage.step and run.update):
         return
-    update(one, run, panel + tile.i0 * width, (tile.i1 - tile.i0) * width, True)
+    if run.shrink < 1.0:
+        for start, count in ((rows, tile.i1 - tile.i0), (bias, tile.bias)):
+            scale(one, run.grad + size_of(one) * start, count * width, number(one, run.shrink))
+    update(one, run, rows, (tile.i1 - tile.i0) * width, True)
     if tile.bias:
-        update(one, run, panel + layer.n_in * width, width, False)
+        update(one, run, bias, width, False)
     if layer.wt >= 0:
         refresh_transpose(one, run, layer, tile.j0, tile.i0, tile.i1)
 
@@ -344,6 +366,16 @@ def collect(run):
 
 
 @njit
+def measure(run):
+    """What clipping leaves of the batch's gradient, from the squares of its tiles."""
+    total = 0.0
+    for tile in range(run.n_tiles):
+        total += load_scalar(1.0, run.squares + 8 * tile)
+    norm = math.sqrt(total)
+    run.shrink = run.clip_norm / norm if norm > run.clip_norm else 1.0
+
+
+@njit
 def enter(run, number):
     """Make a stage the one at work."""
     stage = carray(stages_of(run.stages), run.n_stages)[number]
@@ -362,6 +394,8 @@ def advance(run):
     stages = carray(stages_of(run.stages), run.n_stages)
     if stages[run.stage].judge and run.what >= COST and not collect(run) and run.learning_rates:
         return False
+    if stages[run.stage].measure and run.update:
+        measure(run)
     number, last = run.stage + 1, run.n_stages - 1
     if run.stage == 0 or number == last:
         number = 1 if next_block(run) else last
