@@ -17,7 +17,7 @@ from .gradcheck import GradientCheck, check_gradients
 from .gradient import Gradient
 from .gradient_log import GradientLog
 from .history import History
-from .layers import Dense
+from .layers import Dense, Dropout
 from .model import Network
 from .optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
 from .runtime import show_config, warmup
@@ -33,6 +33,7 @@ __all__ = [
     "CheckpointError",
     "DataError",
     "Dense",
+    "Dropout",
     "Explanation",
     "Gradient",
     "GradientCheck",

@@ -26,6 +26,8 @@ class Samples:
         As ``Network`` has checked them.
     rows : (n,) ndarray of int64, optional
         The rows to train on, ascending; None for all.
+    weights : (len(inputs),) ndarray of the network's dtype, optional
+        What each counts; None for one.
 
     Examples
     --------
@@ -36,6 +38,7 @@ class Samples:
     inputs: np.ndarray
     targets: np.ndarray
     rows: np.ndarray | None = None
+    weights: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.inputs) if self.rows is None else len(self.rows)
@@ -67,6 +70,7 @@ class Samples:
         """
         step = max(1, -(-self.inputs.nbytes // FINGERPRINT_BYTES))
         found = {"x": _describe(self.inputs, step), "y": _describe(self.targets)}
+        found |= {} if self.weights is None else {"sample_weight": _describe(self.weights)}
         return found | {"training samples": "all" if self.rows is None else _describe(self.rows)}
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from . import _threads
 from ._jit import address, types
 from .arguments import address_of
-from .kernels import activations, costs, minibatch, packing, team
+from .kernels import activations, costs, limits, minibatch, packing, team
 from .kernels.layout import (
     DELTA,
     FLOAT32,
@@ -59,7 +59,7 @@ FULL_RATE_ROWS, MEETING_SECONDS = 8, 3e-7
 
 # What every call sets lies together in the run record, and is written at once: that is ten times quicker than by name.
 _OFFSETS = {name: RUN.fields[name][1] for name in RUN.names}  # type: ignore[union-attr, index]
-_DATA, _CALL, _TOTALS = Struct("6q"), Struct("12q"), Struct("qd")
+_DATA, _CALL, _TOTALS = Struct("7q"), Struct("12q"), Struct("qd")
 
 
 @cache
@@ -118,10 +118,12 @@ class Workspace:
         Samples of the largest batch; more than a block holds go through in blocks.
     online : bool
         Whether every launch will be online SGD (``kernels/online.py``).
+    dropout_seed : int, optional
+        Of the masks of dropout; None leaves nothing out, whatever the layers say.
     """
 
-    def __init__(self, shape: Shape, rows: int, online: bool = False) -> None:
-        self.shape, self.online = shape, online
+    def __init__(self, shape: Shape, rows: int, online: bool = False, dropout_seed: int | None = None) -> None:
+        self.shape, self.online, self.dropout_seed = shape, online, dropout_seed
         self.rows = min(block_rows(shape), -(-rows // 8) * 8)
         self.run = np.zeros(1, RUN)
         self._numbers: dict[str, np.ndarray] = {}
@@ -154,21 +156,32 @@ class Workspace:
         for index, layer in enumerate(shape.layers):
             code = activations.CODES[str(layer.activation)]
             ld = leading_dimension(layer.n, itemsize)
+            drop = self._dropout(index, layer.dropout)
+            if index > 0 and drop[0]:
+                a_in, acts = acts, acts + ld_in * self.rows
             z = a = acts
-            if code in activations.KEEPS_Z or (index == last and shape.cost == "cross_entropy"):
+            if code in activations.KEEPS_Z or (index == last and shape.cost in costs.GOES_WITH):
                 acts = a = acts + ld * self.rows
             first = index == 0
             has_wt = not first and not self.online  # nothing flows back through the first layer
             sizes, weights = (n_in, layer.n, pad(layer.n), layer.bias, code), (flat, w, wt if has_wt else -1)
-            table[index] = (first, *sizes, *weights, a_in, ld_in, z, a, deltas, ld)
+            table[index] = (first, *sizes, *weights, a_in, ld_in, z, a, deltas, ld, *drop)
             acts, deltas = acts + ld * self.rows, deltas + ld * self.rows
             flat, w = flat + layer.n_parameters(n_in), w + packed_size(n_in + 1, layer.n)
             wt += packed_size(layer.n, n_in) if has_wt else 0
             n_in, ld_in, a_in = layer.n, ld, a
         self.layers, self.sizes = table, {"acts": acts, "deltas": deltas, "theta": w, "wt": wt}
         self["n_layers"], self["cost"] = last + 1, costs.CODES[shape.cost]
-        self["n_in"] = shape.n_in
+        self["n_in"], self["shrink"] = shape.n_in, 1.0
         self["layers"] = table.ctypes.data
+
+    def _dropout(self, index: int, rate: float) -> tuple[int, int, float]:
+        """A layer's numbers for ``kernels/dropout.py``: its rate's digits, its masks' key, and what they hold but 0."""
+        if self.dropout_seed is None or not rate:
+            return 0, 0, 1.0
+        key = np.random.SeedSequence([self.dropout_seed, index]).generate_state(1, np.uint64)
+        digits = np.array(rate * 2.0**64, np.uint64)
+        return int(digits.view(np.int64)), int(key.view(np.int64)[0]), 1 / (1 - rate)
 
     def _tile_table(self) -> None:
         """Cut every layer's panels into tiles of about TILE_ROWS rows, the larger ones first."""
@@ -202,11 +215,18 @@ class Workspace:
         self._keep("group_bytes", np.zeros(rows // 8 * words, np.int64))
 
     # ------------------------------------------------------------ what to work on
-    def point_at(self, x: np.ndarray, y: np.ndarray | None, order: np.ndarray | None = None) -> None:
+    def point_at(
+        self,
+        x: np.ndarray,
+        y: np.ndarray | None,
+        order: np.ndarray | None = None,
+        weights: np.ndarray | None = None,
+    ) -> None:
         """Let the next launches take their samples from here; the arrays must stay alive until then."""
-        x_at, y_at, order_at = (0 if array is None else address_of(array) for array in (x, y, order))
+        x_at, *others = (0 if array is None else address_of(array) for array in (x, y, weights, order))
         is_class = y is not None and y.dtype.kind == "i"
-        _DATA.pack_into(self._fields, _OFFSETS["x"], x_at, X_KINDS[x.dtype], y_at, is_class, order_at, mostly_zero(x))
+        kinds_and_places = (x_at, X_KINDS[x.dtype], others[0], is_class, *others[1:])
+        _DATA.pack_into(self._fields, _OFFSETS["x"], *kinds_and_places, mostly_zero(x))
 
     def prepare(
         self,
@@ -240,11 +260,24 @@ class Workspace:
             if each is not None:
                 stages.append({"work": each})
             elif what == DELTA and not online:
-                stages.append({"work": minibatch.tiles, "tasks": len(self.tiles)})
+                stages += self._tile_stages()
             stages.append({"work": packing.unpack, "tasks": n})
             self._stages.append(self._stage_table(stages))
             self._plans[what, each] = len(stages), self._stages[-1].ctypes.data
         return self._plans[what, each]
+
+    def _tile_stages(self) -> list[dict[str, Any]]:
+        """Phase 2: one stage, or more where a limit has to be known before the updates, or kept after them."""
+        tiles = {"work": minibatch.tiles, "tasks": len(self.tiles)}
+        stages = [{**tiles, "gradient": 1, "step": 1}]
+        if self["clip_norm"]:
+            stages = [{**tiles, "gradient": 1, "measure": 1}, {**tiles, "step": 1}]
+        if self["clip_sample_norm"]:
+            stages.insert(0, {"work": limits.clip_samples})
+        if self["max_norm"]:
+            panels = sum(-(-int(width) // PANEL) for width in self.layers["width"])
+            stages.append({"work": limits.shorten, "tasks": panels})
+        return stages
 
     def _is_wide(self) -> bool:
         return bool(max(self.layers["width"]) >= WIDE_PANELS * PANEL)
@@ -287,6 +320,19 @@ class Workspace:
         for k, state in enumerate(states, 1):
             self._keep(f"state{k}", _buffer(self.sizes["theta"], self.shape.dtype))
             self[f"flat_state{k}"] = state.ctypes.data
+
+    def use_limits(self, given: dict[str, float | None]) -> None:
+        """Clip gradients and weights to these norms (``kernels/limits.py``); call it before any ``prepare``."""
+        for field, value in given.items():
+            self[field] = value or 0.0
+        if self["clip_norm"]:
+            self._keep("column_squares", _buffer(PANEL * len(self.tiles), self.shape.dtype))
+            self._keep("squares", np.zeros(len(self.tiles)))
+
+    def use_smoothing(self, share: float) -> None:
+        """Take for each class the targets (1 - share) one-hot + share / n_out."""
+        n = self.shape.sizes[-1]
+        self._keep("class_rows", np.ascontiguousarray((1 - share) * np.eye(n) + share / n, self.shape.dtype))
 
     def fits(self, rows: int) -> bool:
         """Whether this workspace serves batches of ``rows`` samples as a new one would."""
