@@ -233,6 +233,14 @@ def test_the_dtype_is_that_of_x(name: str, given: str, kept: str) -> None:
     assert getattr(estimators, name)(max_iter=2, dtype="float32").fit(x, np.arange(20) % 2).coefs_[0].dtype == "f4"
 
 
+def test_lbfgs_is_in_float64_unless_asked() -> None:
+    x, y = data("a number")
+    settings: dict[str, Any] = {"solver": "lbfgs", "max_iter": 2}
+    theirs, ours = (model.fit(x.astype("f4"), y) for model in pair("a number", **settings))
+    assert ours.coefs_[0].dtype == theirs.coefs_[0].dtype == "f8"
+    assert MLPRegressor(dtype="float32", **settings).fit(x, y).coefs_[0].dtype == "f4"
+
+
 def test_whole_numbers_are_not_scaled() -> None:
     x, y = data("two classes")
     whole = np.rint(x * 50 + 120).clip(0, 255).astype(np.uint8)
@@ -326,7 +334,7 @@ def test_callbacks_of_a_sparse_x_see_epochs_not_slices(monkeypatch: pytest.Monke
     assert model.n_iter_ == 2
 
     def interrupt(*_: Any) -> None:
-        signal.raise_signal(signal.SIGINT)
+        raise KeyboardInterrupt
 
     with pytest.warns(UserWarning, match="interrupted"):
         MLPClassifier(callbacks=[interrupt], **QUICK).fit(x, y)
@@ -336,6 +344,16 @@ def test_the_number_of_threads_changes_no_bit() -> None:
     x, y = make_classification(3000, 40, n_informative=9, n_classes=3, random_state=0)
     a, b = (MLPClassifier(max_iter=2, random_state=0, n_jobs=n).fit(x, y) for n in (1, -1))
     np.testing.assert_array_equal(a.coefs_[0], b.coefs_[0])
+    assert a._trainer.n_threads == 1
+
+
+def test_partial_fit_trains_the_network_of_the_last_fit() -> None:
+    x, y = data("two classes")
+    model = MLPClassifier(**QUICK).fit(x, y).set_params(solver="lbfgs", max_iter=3).fit(x, y)
+    before = model.coefs_[0].copy()
+    model.set_params(solver="adam").partial_fit(x, y)
+    assert (model.coefs_[0] != before).any()
+    assert model.coefs_[0] is model.network_.weights[0]
 
 
 def test_the_network_is_there_for_all_else() -> None:
@@ -540,6 +558,8 @@ def test_bad_calls() -> None:
     for weights in (np.zeros(N), -np.ones(N)):
         with pytest.raises(ValueError, match="weight"):
             MLPClassifier().fit(x, y, weights)
+    with pytest.raises(ValueError, match="sample_weight, class_weight: got negative numbers or only zeros"):
+        MLPClassifier(class_weight={"a": -1}).fit(x, y)
 
 
 def test_without_scikit_learn_the_extra_is_named() -> None:

@@ -144,6 +144,9 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]
         first = not hasattr(self, "network_") or not (self.warm_start or incremental)
         X, y = self._checked(X, y, reset=first)
         targets, weight = self._targets(y, incremental), self._weight(sample_weight, X, y)
+        if weight is not None and (weight.min() < 0 or not weight.any()):
+            wanted = "some above 0, none below"
+            raise ValueError(f"sample_weight, class_weight: got negative numbers or only zeros, expected {wanted}")
         self._random_state = check_random_state(self.random_state)
         units = [X.shape[1], *sizes, self.n_outputs_]
         if first:
@@ -172,12 +175,7 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]
 
     def _weight(self, sample_weight: Any, X: Any, y: np.ndarray) -> np.ndarray | None:
         """Each sample's weight, float64 (n,); None where all are 1."""
-        if sample_weight is None:
-            return None
-        weight: np.ndarray = _check_sample_weight(sample_weight, X, dtype=np.float64)
-        if weight.min() < 0 or not weight.any():
-            raise ValueError("sample_weight: got negative numbers or only zeros, expected some above 0, none below")
-        return weight
+        return None if sample_weight is None else np.asarray(_check_sample_weight(sample_weight, X, dtype=np.float64))
 
     def _hidden_sizes(self) -> list[int]:
         sizes = self.hidden_layer_sizes

@@ -150,12 +150,14 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
                 raise ValueError(
                     f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {classes}."
                 )
-        if self._label_binarizer.y_type_ == "multiclass":
-            self.n_outputs_ = len(self.classes_)
-            return np.asarray(np.searchsorted(self.classes_, y))
-        targets: np.ndarray = self._label_binarizer.transform(y)
-        self.n_outputs_ = targets.shape[1]
-        return targets.astype(np.float64)
+        kind = self._label_binarizer.y_type_
+        if kind.startswith("multilabel"):
+            labels: np.ndarray = self._label_binarizer.transform(y)
+            self.n_outputs_ = labels.shape[1]
+            return labels.astype(np.float64)
+        places = np.asarray(np.searchsorted(self.classes_, y))
+        self.n_outputs_ = len(self.classes_) if kind == "multiclass" else 1
+        return places if kind == "multiclass" else places.astype(np.float64)
 
     def _weight(self, sample_weight: Any, X: Any, y: np.ndarray) -> np.ndarray | None:
         weight = super()._weight(sample_weight, X, y)
