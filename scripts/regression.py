@@ -39,6 +39,8 @@ BOTH: dict[str, dict[str, Any]] = {
     "lbfgs, alpha 10": {"solver": "lbfgs", "alpha": 10.0, "max_iter": 30},
 }
 OWN: dict[str, dict[str, Any]] = {
+    "absolute_error": STOCHASTIC | {"loss": "absolute_error"},
+    "huber": STOCHASTIC | {"loss": "huber"},
     "adam, float32": STOCHASTIC | {"dtype": "float32"},
     "gelu, then tanh": STOCHASTIC | {"hidden_layer_sizes": (50, 20), "activation": ("gelu", "tanh")},
 }
