@@ -51,7 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "gradient_log": TRAINER | {"trainer", "history", "forensics"},
     "runtime": TRAINER | {"trainer", "_jit"},
     "datasets": {"datasets", "errors"},
-    "estimators": EDGE,
+    "estimators": EDGE | {"estimators", "gradient", "history", "hooks"},
     "exchange": EDGE | {"exchange"},
     "report": EDGE | {"report"},
 }
@@ -67,7 +67,7 @@ PACKAGES: dict[str, set[str]] = {
     "_threads": {"numba"},
     "kernels": {"llvmlite"},
     "datasets": {"pooch", "mlxtend", "sklearn"},
-    "estimators": {"sklearn"},
+    "estimators": {"sklearn", "scipy"},
     "exchange": {"onnx", "safetensors", "torch"},
     "report": {"matplotlib"},
     "progress": {"tqdm"},
