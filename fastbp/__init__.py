@@ -8,7 +8,7 @@
 array([0, 1, 1, 0])
 """
 
-from . import datasets, schedules
+from . import callbacks, datasets, schedules
 from .errors import CheckpointError, DataError, MissingExtraError, TrainingDiverged
 from .explain import Explanation, explain
 from .explain_batch import BatchExplanation, explain_batch
@@ -46,6 +46,7 @@ __all__ = [
     "SampleForensics",
     "Trainer",
     "TrainingDiverged",
+    "callbacks",
     "check_gradients",
     "confusion_matrix",
     "datasets",

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import arguments
 from .errors import TrainingDiverged
 from .hooks import Callback, State, named
 from .kernels import update
 from .kernels.layout import COST, DELTA
-from .model import _finite
 from .pace import Pace, pace_of
 from .samples import Samples
 from .state import Place
@@ -181,7 +181,7 @@ class Fit:
         rates = trainer.optimizer.learning_rates(trainer.updates, updates)
         self.workspace["learning_rates"], self.workspace["updates"] = rates.ctypes.data, trainer.updates
         reached = self.workspace.launch(start, stop, threads)
-        if reached < stop or not _finite(trainer.network._theta):
+        if reached < stop or not arguments.finite(trainer.network._theta):
             failed = trainer.updates + (reached - start) // trainer.batch_size
             # Parameters are good once a batch had a finite cost with them: the first batch here judges the last slice.
             self._restore(now if reached > start else self._before or now)

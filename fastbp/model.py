@@ -15,15 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from . import _threads, arguments
+from . import arguments
 from .errors import unknown_name
 from .gradient import Gradient
 from .kernels import persample
 from .kernels.layout import COST, DELTA, FORWARD
 from .layers import Dense, Dropout, count, views
 from .workspace import Shape, Workspace
-
-_finite = arguments.finite
 
 
 class Network:
@@ -523,7 +521,7 @@ class Network:
         try:
             workspace.point_at(inputs, targets, weights=weights)
             workspace.prepare(what, n, self._theta, grad=grad, out=out, each=each)
-            workspace.launch(0, n, workspace.threads_for_one_call(n_threads or _threads.available(), n))
+            workspace.launch(0, n, workspace.threads_for_one_call(n_threads, n))
             return workspace.totals()
         finally:
             self._spare.append(workspace)

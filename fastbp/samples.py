@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from .optimizers import _positive
+
 # Of a larger x only rows spread over it are looked at: a fingerprint should take nothing beside an epoch.
 FINGERPRINT_BYTES = 1 << 18
 
@@ -102,11 +104,7 @@ def hold_out(inputs: np.ndarray, targets: np.ndarray, share: float, seed: int) -
     >>> len(training), held_out.targets
     (6, array([0, 0, 1, 1]))
     """
-    wanted = "a share of the samples, above 0 and below 1"
-    if isinstance(share, (bool, str)) or not isinstance(share, (int, float, np.integer, np.floating)):
-        raise TypeError(f"validation_split: got {share!r}, expected {wanted}")
-    if not 0 < share < 1:
-        raise ValueError(f"validation_split: got {share!r}, expected {wanted}")
+    _positive("validation_split", share, below=1)
     n = len(inputs)
     if n < 2:
         raise ValueError(f"validation_split: got {share!r} of one sample, expected two samples or more")

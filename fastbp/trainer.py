@@ -1,7 +1,4 @@
-"""Trainer: all that a training is, from its first epoch to its last, in one process or in several.
-
-What one call of ``fit`` does is in ``fitting.py``.
-"""
+"""Trainer: all that a training is, in one process or in several; what a call of ``fit`` does is in ``fitting.py``."""
 
 from __future__ import annotations
 
@@ -17,7 +14,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import _threads, arguments, state
-from .callbacks import seconds
 from .checkpoint import finite_parameters
 from .errors import CheckpointError
 from .fitting import Fit, Run
@@ -25,7 +21,7 @@ from .history import History
 from .hooks import Callback, as_callbacks, named
 from .layers import count, fraction
 from .model import Network
-from .optimizers import OPTIMIZERS, Adam, Optimizer
+from .optimizers import OPTIMIZERS, Adam, Optimizer, _positive
 from .progress import ProgressBar
 from .samples import Samples, hold_out
 from .state import Place, State
@@ -65,12 +61,10 @@ class Trainer:
 
     Attributes
     ----------
-    history : History
-        Of all epochs so far.
+    history, updates, place : History, int, Place
+        Of all epochs so far; how many there were; where it is within an epoch.
     limits : dict
         ``clip_norm``, ``clip_sample_norm`` and ``max_norm``, None for no limit.
-    updates : int
-        How many were done.
     run : Run
         What the running fit is about, for callbacks.
 
@@ -183,16 +177,17 @@ class Trainer:
         TrainingDiverged
             If the cost or a parameter became NaN or infinite; the network keeps the last good parameters.
         CheckpointError
-            If the checkpoint is damaged, or of another network, optimizer, batch size, seed or data; nothing is
-            changed then.
+            If the checkpoint is damaged, or of another network, optimizer, batch size, seed or data.
         FileNotFoundError, OSError
-            If the checkpoint is not there, or cannot be read; nothing is changed then.
+            If the checkpoint is not there, or cannot be read.
         TypeError, ValueError
-            If an argument is wrong; nothing is changed then.
+            If an argument is wrong. As before a CheckpointError, nothing is changed then.
         """
         begun = time.monotonic()
         epochs = count("epochs", epochs)
-        deadline = begun + (math.inf if max_seconds is None else seconds("max_seconds", max_seconds))
+        if max_seconds is not None:
+            _positive("max_seconds", max_seconds)
+        deadline = math.inf if max_seconds is None else begun + max_seconds
         hooks = [*([ProgressBar()] if progress else []), *as_callbacks(callbacks)]
         samples, held_out = self._divide(x, y, validation, validation_split)
         samples = self._weighted(samples, sample_weight, class_weight)

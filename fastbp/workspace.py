@@ -7,7 +7,6 @@ how many samples are at work at a time, never on how many there are.
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -18,6 +17,7 @@ import numpy as np
 
 from . import _threads
 from ._jit import address, types
+from .arguments import address_of
 from .kernels import activations, costs, limits, minibatch, packing, team
 from .kernels.layout import (
     DELTA,
@@ -42,7 +42,7 @@ SCALARS = {np.dtype(np.float32): types.float32, np.dtype(np.float64): types.floa
 BLOCK_NUMBERS, BLOCK_ROWS = 1 << 20, 1024
 # Samples a chunk: rows enough to reuse a panel of W while it is in the cache, chunks enough for the threads. They
 # depend on the network and the batch alone, as costs are added up chunk by chunk.
-CHUNK_ROWS, MOST_CHUNK_ROWS = 24, 96
+CHUNK_ROWS, MOST_CHUNK_ROWS, CHUNK_SECONDS = 24, 96, 4e-6
 # Rows of a gradient tile, 64 as the inputs that a word of the masks covers: 64 x 32 numbers are 8 KiB, and stay in the
 # first-level cache through their update.
 TILE_ROWS = 64
@@ -60,14 +60,6 @@ FULL_RATE_ROWS, MEETING_SECONDS = 8, 3e-7
 # What every call sets lies together in the run record, and is written at once: that is ten times quicker than by name.
 _OFFSETS = {name: RUN.fields[name][1] for name in RUN.names}  # type: ignore[union-attr, index]
 _DATA, _CALL, _TOTALS = Struct("7q"), Struct("12q"), Struct("qd")
-
-
-def address_of(array: np.ndarray) -> int:
-    """Where an array's numbers lie: four times as quick as ``array.ctypes.data``, for those that can be written to."""
-    try:
-        return ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return int(array.ctypes.data)
 
 
 @cache
@@ -95,6 +87,11 @@ class Shape:
         """Per sample, of a gradient: forward, gradient, and the deltas of all layers but the first."""
         products = [a * b for a, b in zip(self.sizes, self.sizes[1:], strict=False)]
         return 3 * sum(products) - products[0]
+
+    @cached_property
+    def sample_seconds(self) -> float:
+        """About what one thread needs for a sample of a large batch."""
+        return SAMPLE_SECONDS + self.multiply_adds / RATE
 
 
 def block_rows(shape: Shape) -> int:
@@ -313,7 +310,8 @@ class Workspace:
         return table
 
     def _chunk_rows(self, batch: int) -> int:
-        return max(CHUNK_ROWS, min(MOST_CHUNK_ROWS, min(batch, self.rows) // 8))
+        least = max(CHUNK_ROWS, int(CHUNK_SECONDS / self.shape.sample_seconds))
+        return min(MOST_CHUNK_ROWS, max(least, min(batch, self.rows) // 8))
 
     def use_optimizer(self, hyperparameters: dict[str, float], states: Sequence[np.ndarray]) -> None:
         """Let launches update, with these hyper-parameters, and these flat state vectors."""
@@ -353,10 +351,11 @@ class Workspace:
         meetings = self._plan(DELTA)[0] * MEETING_SECONDS
         return n_threads if n_threads > 1 and seconds * (1 - 1 / n_threads) > meetings else 1
 
-    def threads_for_one_call(self, n_threads: int, rows: int) -> int:
+    def threads_for_one_call(self, n_threads: int | None, rows: int) -> int:
         """The same for a single call, whose threads have gone to sleep since the last one."""
-        seconds = rows * (SAMPLE_SECONDS + self.shape.multiply_adds / RATE)
-        return n_threads if n_threads > 1 and seconds * (1 - 1 / n_threads) > WAKE_SECONDS else 1
+        if n_threads == 1 or rows * self.shape.sample_seconds < WAKE_SECONDS:
+            return 1  # before asking the system how many CPUs there are
+        return n_threads or _threads.available()
 
     def launch(self, start: int, stop: int, n_threads: int) -> int:
         """Work through places ``start`` to ``stop``; the first place not done (``minibatch._launch``)."""

@@ -141,15 +141,24 @@ def softmax_row(one, a, n, width):
 @njit
 def activate(one, code, z, a, stride, rows, width):
     """a = f(z) for ``rows`` rows ``stride`` bytes apart; z and a may be the same memory."""
+    if code == IDENTITY and z == a:
+        return
+    row = width * size_of(one)
+    if row == stride:  # no gaps: one long row, as loops over a vector or two are mostly overhead
+        row, rows = row * rows, 1
     for r in range(rows):
-        for j in range(r * stride, r * stride + width * size_of(one), lanes_of(one) * size_of(one)):
+        for j in range(r * stride, r * stride + row, lanes_of(one) * size_of(one)):
             store(value(code, load(one, z + j)), a + j)
 
 
 @njit
 def scale_by_slope(one, code, d, a, z, stride, rows, width):
     """delta = dC/da f'(z): ``d`` holds dC/da and is overwritten; rows as in ``activate``."""
-    size = size_of(one)
+    if code == IDENTITY:
+        return
+    row = width * size_of(one)
+    if row == stride:
+        row, rows = row * rows, 1
     for r in range(rows):
-        for j in range(r * stride, r * stride + width * size, lanes_of(one) * size):
+        for j in range(r * stride, r * stride + row, lanes_of(one) * size_of(one)):
             store(load(one, d + j) * slope(code, load(one, a + j), load(one, z + j)), d + j)

@@ -45,12 +45,14 @@ from .simd import (
 )
 from .squares import scale, square_sum
 from .team import FINISHED, dismiss, finish, next_stage, open_stage, segment_stop, take
-from .update import ADAM, update
+from .update import ADAM, is_plain, update
 
 # Chunks begin at multiples of the microkernel's rows, so that only the last one has a remainder.
 ROW_GROUP = 8
 # Up to this width the first layer's W stays in the second-level cache beside all else: 784 x 64 numbers are 200 KiB.
 SMALL_WIDTH = 64
+# Rows of inputs that are gathered before they are multiplied: they should still be in the first-level cache then.
+CACHED_BYTES = 16384
 # Rows of W that a task of online SGD updates, 64 as the inputs that a word of the masks covers.
 ONLINE_ROWS = 64
 
@@ -193,7 +195,9 @@ def first_layers(one, run, layers, stage, r0, r1, j0, j1):
     Then the rows are still in the first-level cache when they are multiplied. A large W should rather be read once.
     """
     layer = layers[0]
-    step = ROW_GROUP if layer.width <= SMALL_WIDTH else max(1, r1 - r0)
+    step = max(1, r1 - r0)
+    if layer.width <= SMALL_WIDTH:
+        step = max(1, CACHED_BYTES // (ROW_GROUP * size_of(one) * layer.ld_in)) * ROW_GROUP
     for start in range(r0, r1, step):
         stop = min(start + step, r1)
         if stage.gather:
@@ -301,19 +305,21 @@ def tiles(theta, run_at, layers_at, tiles_at, task):
     layer = carray(layers_at, run.n_layers)[tile.layer]
     panel = layer.w + tile.j0 * (layer.n_in + 1)
     width = panel_width(layer.width, tile.j0)
-    rows, bias = panel + tile.i0 * width, panel + layer.n_in * width
+    rows, bias, size = panel + tile.i0 * width, panel + layer.n_in * width, size_of(one)
+    eta = number(one, run.eta if stage.gradient and stage.step and run.update and is_plain(run) else 0.0)
     if stage.gradient:
-        dense_gradient(one, run, layer, tile, run.grad + size_of(one) * panel)
+        dense_gradient(one, run, layer, tile, run.grad + size * panel, run.theta + size * panel, eta)
     if stage.measure and run.update:
         measure_tile(one, run, task, tile, rows, bias, width)
     if not (stage.step and run.update):
         return
     if run.shrink < 1.0:
         for start, count in ((rows, tile.i1 - tile.i0), (bias, tile.bias)):
-            scale(one, run.grad + size_of(one) * start, count * width, number(one, run.shrink))
-    update(one, run, rows, (tile.i1 - tile.i0) * width, True)
-    if tile.bias:
-        update(one, run, bias, width, False)
+            scale(one, run.grad + size * start, count * width, number(one, run.shrink))
+    if eta == 0.0:
+        update(one, run, rows, (tile.i1 - tile.i0) * width, True)
+        if tile.bias:
+            update(one, run, bias, width, False)
     if layer.wt >= 0:
         refresh_transpose(one, run, layer, tile.j0, tile.i0, tile.i1)
 
