@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from . import _threads
+from . import _threads, plan
 from ._jit import address, types
 from .arguments import address_of
-from .kernels import activations, costs, limits, minibatch, packing, team
+from .kernels import activations, costs, launch, team
 from .kernels.layout import (
     DELTA,
     FLOAT32,
@@ -48,9 +48,6 @@ CHUNK_ROWS, MOST_CHUNK_ROWS, CHUNK_SECONDS = 24, 96, 4e-6
 TILE_ROWS = 64
 # Below this share of non-zero inputs it pays to skip zeros (docs/performance.md).
 SKIP_DENSITY, SKIP_MIN_INPUTS = 0.5, 64
-# A network with a layer this wide, in panels, shares out its columns in every stage, not its samples: each thread reads
-# its part of W alone, and a batch of a few samples keeps all threads busy (docs/performance.md).
-WIDE_PANELS = 8
 # What one thread does, measured roughly: multiply-adds a second, and seconds a sample beside them. It decides when
 # more threads pay for their launches.
 RATE, SAMPLE_SECONDS, WAKE_SECONDS = 1.5e11, 5e-8, 1e-4
@@ -64,7 +61,7 @@ _DATA, _CALL, _TOTALS = Struct("7q"), Struct("12q"), Struct("qd")
 
 @cache
 def _member(work: Any) -> int:
-    """The address of ``minibatch.alone`` or ``minibatch.together``."""
+    """The address of ``launch.alone`` or ``launch.together``."""
     return int(address(work, types.void(types.int64, types.int64)))
 
 
@@ -245,65 +242,24 @@ class Workspace:
         """
         if what == DELTA and "grad" not in self._numbers:
             self._keep("grad", _buffer(self.sizes["theta"], self.shape.dtype))
-        plan = self._plan(what, each)
+        stages = self._plan(what, each)
         sizes = (what, batch, self._chunk_rows(batch), each is None)
         arrays = (0 if array is None else address_of(array) for array in (theta, grad, out))
         # The last two are totals: a float's 0 has the bits of an int's.
-        _CALL.pack_into(self._fields, _OFFSETS["n_stages"], *plan, *sizes, *arrays, grad is None, 0, 0)
+        _CALL.pack_into(self._fields, _OFFSETS["n_stages"], *stages, *sizes, *arrays, grad is None, 0, 0)
 
     def _plan(self, what: int, each: Any = None) -> tuple[int, int]:
         """How many stages a launch has, packing, those of every block of samples, and unpacking; where they are."""
         if (what, each) not in self._plans:
-            n, online = len(self.layers), self.online and what == DELTA
-            passes = self._wide_stages(what, online) if self._is_wide() else [self._narrow_stage(what, online)]
-            stages = [{"work": packing.pack, "tasks": n}, *({"work": minibatch.samples, **stage} for stage in passes)]
-            if each is not None:
-                stages.append({"work": each})
-            elif what == DELTA and not online:
-                stages += self._tile_stages()
-            stages.append({"work": packing.unpack, "tasks": n})
+            limits = [name for name in ("clip_norm", "clip_sample_norm", "max_norm") if self[name]]
+            stages = plan.stages(self.layers, len(self.tiles), what, online=self.online, each=each, limits=limits)
             self._stages.append(self._stage_table(stages))
             self._plans[what, each] = len(stages), self._stages[-1].ctypes.data
         return self._plans[what, each]
 
-    def _tile_stages(self) -> list[dict[str, Any]]:
-        """Phase 2: one stage, or more where a limit has to be known before the updates, or kept after them."""
-        tiles = {"work": minibatch.tiles, "tasks": len(self.tiles)}
-        stages = [{**tiles, "gradient": 1, "step": 1}]
-        if self["clip_norm"]:
-            stages = [{**tiles, "gradient": 1, "measure": 1}, {**tiles, "step": 1}]
-        if self["clip_sample_norm"]:
-            stages.insert(0, {"work": limits.clip_samples})
-        if self["max_norm"]:
-            panels = sum(-(-int(width) // PANEL) for width in self.layers["width"])
-            stages.append({"work": limits.shorten, "tasks": panels})
-        return stages
-
-    def _is_wide(self) -> bool:
-        return bool(max(self.layers["width"]) >= WIDE_PANELS * PANEL)
-
-    def _narrow_stage(self, what: int, online: bool) -> dict[str, int]:
-        """All of phase 1 in one stage, whose tasks are chunks of samples."""
-        n = len(self.layers)
-        back = {"backward_from": n - 1, "backward_to": -1 if online else 0} if what == DELTA else {}
-        return {"gather": 1, "forward_to": n, "judge": 1, "online": online, **back}
-
-    def _wide_stages(self, what: int, online: bool) -> list[dict[str, int]]:
-        """A stage for each layer's way forward and back, whose tasks are panels; in between, by rows: gather, judge."""
-        n, widths = len(self.layers), [int(width) for width in self.layers["width"]]
-        panels = [-(-width // PANEL) for width in widths]
-        forward = [{"tasks": panels[k], "by_columns": 1, "forward_from": k, "forward_to": k + 1} for k in range(n)]
-        backward = []
-        for k in range(n - 1 if what == DELTA else -1, -1 if online else 0, -1):
-            tasks = -(-(int(self.layers[k]["n_in"]) + 1) // minibatch.ONLINE_ROWS) if online else panels[k - 1]
-            backward.append(
-                {"tasks": tasks, "by_columns": 1, "backward_from": k, "backward_to": k - 1, "online": online}
-            )
-        return [{"gather": 1}, *forward, {"judge": 1}, *backward]
-
     def _stage_table(self, stages: list[dict[str, Any]]) -> np.ndarray:
         table = np.zeros(len(stages), STAGE)
-        signature = minibatch.signature(SCALARS[self.shape.dtype])
+        signature = launch.signature(SCALARS[self.shape.dtype])
         for record, stage in zip(table, stages, strict=True):
             for field, value in stage.items():
                 record[field] = address(value, signature) if field == "work" else value
@@ -358,17 +314,17 @@ class Workspace:
         return n_threads or _threads.available()
 
     def launch(self, start: int, stop: int, n_threads: int) -> int:
-        """Work through places ``start`` to ``stop``; the first place not done (``minibatch._launch``)."""
+        """Work through places ``start`` to ``stop``; the first place not done (``launch._launch``)."""
         if n_threads == 1:
             return self._launch_alone(start, stop)
         with _threads.region(n_threads) as granted:
             if granted == 1:
                 return self._launch_alone(start, stop)
             self._seat(granted)
-            return int(minibatch.launch_parallel(self._at, _member(minibatch.together), start, stop, granted))
+            return int(launch.launch_parallel(self._at, _member(launch.together), start, stop, granted))
 
     def _launch_alone(self, start: int, stop: int) -> int:
-        return int(minibatch.launch_serial(self._at, _member(minibatch.alone), start, stop, 1))
+        return int(launch.launch_serial(self._at, _member(launch.alone), start, stop, 1))
 
     def _seat(self, n_threads: int) -> None:
         """Have tickets for a team of this size."""

@@ -19,8 +19,8 @@ import pytest
 from numpy.typing import NDArray
 
 from fastbp._jit import LANES, serial
-from fastbp.kernels import activations, simd
-from fastbp.kernels.simd import lanes_of, load, load_like, size_of, store
+from fastbp.kernels import activations, functions, memory
+from fastbp.kernels.memory import lanes_of, load, load_like, size_of, store
 
 Floats = NDArray[np.floating]
 DTYPES = [np.float32, np.float64]
@@ -35,13 +35,13 @@ def evaluate(code, one, source, target, count):
     for at in range(0, count * size_of(one), step):
         x = load(one, source + at)
         if code == 0:
-            x = simd.exp(x)
+            x = functions.exp(x)
         elif code == 1:
-            x = simd.expm1(x)
+            x = functions.expm1(x)
         elif code == 2:
-            x = simd.tanh(x)
+            x = functions.tanh(x)
         elif code == 3:
-            x = simd.log1p(x)
+            x = functions.log1p(x)
         else:
             x = activations.sigmoid(x)
         store(x, target + at)
@@ -129,7 +129,7 @@ def test_nan_stays_in_its_lane(dtype: type, name: str) -> None:
 
 @serial
 def bytes_to_numbers(one, source, target):
-    store(simd.load_bytes(one, source), target)
+    store(memory.load_bytes(one, source), target)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -143,7 +143,7 @@ def test_load_bytes(dtype: type) -> None:
 
 @serial
 def transpose(one, source, source_row, target, target_row):
-    simd.transpose_block(one, source, source_row, target, target_row)
+    memory.transpose_block(one, source, source_row, target, target_row)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -158,49 +158,49 @@ def test_transpose_block(dtype: type) -> None:
 
 @serial
 def marked_numbers(one, address):
-    return simd.nonzero_bits(one, address)
+    return memory.nonzero_bits(one, address)
 
 
 @serial
 def marked_bytes(address):
-    return simd.nonzero_byte_bits(address)
+    return memory.nonzero_byte_bits(address)
 
 
 @serial
 def compared(one, x, y):
     a = load(one, x)
     b = load_like(a, y)
-    return simd.equal_bits(a, b)
+    return memory.equal_bits(a, b)
 
 
 @serial
 def copy_first(one, source, target, count, fill):
-    simd.store(simd.load_first(one, source, count, fill), target)
+    memory.store(memory.load_first(one, source, count, fill), target)
 
 
 @serial
 def write_first(one, source, target, count):
-    simd.store_first(load(one, source), target, count)
+    memory.store_first(load(one, source), target, count)
 
 
 @serial
 def fill_first(value, target, count):
-    simd.store(simd.first_lanes(value, count), target)
+    memory.store(memory.first_lanes(value, count), target)
 
 
 @serial
 def hot(one, target, lane):
-    simd.store(simd.one_hot(one, lane), target)
+    memory.store(memory.one_hot(one, lane), target)
 
 
 @serial
 def largest_of(one, x):
-    return simd.largest_lane(load(one, x))
+    return memory.largest_lane(load(one, x))
 
 
 @serial
 def lowest(word):
-    return simd.lowest_bit(word)
+    return memory.lowest_bit(word)
 
 
 def as_word(marks: NDArray[np.bool_]) -> int:

@@ -7,7 +7,7 @@ import pytest
 
 import fastbp
 from fastbp import _threads
-from fastbp.kernels import minibatch
+from fastbp.kernels import launch
 from fastbp.kernels.layout import DELTA
 from fastbp.workspace import Workspace, _member
 
@@ -39,7 +39,7 @@ def test_one_member_does_the_work_of_all_who_do_not_come(
     workspace.prepare(DELTA, len(inputs), net._theta, grad=got)
     workspace.launch(0, 0, 1)
     workspace._seat(members)
-    stop = minibatch.launch_serial(workspace._at, _member(minibatch.together), 0, len(inputs), members)
+    stop = launch.launch_serial(workspace._at, _member(launch.together), 0, len(inputs), members)
     assert stop == len(inputs)
     np.testing.assert_array_equal(got, expected)
 

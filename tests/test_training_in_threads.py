@@ -13,11 +13,11 @@ import os, sys, threading, warnings
 import numpy as np
 import numba
 import fastbp
-from fastbp.kernels import minibatch
+from fastbp.kernels import launch
 
 warnings.simplefilter("ignore", DeprecationWarning)  # forking a process with threads is the point
-parallel, launches = minibatch.launch_parallel, []
-minibatch.launch_parallel = lambda *arguments: (launches.append(os.getpid()), parallel(*arguments))[1]
+parallel, launches = launch.launch_parallel, []
+launch.launch_parallel = lambda *arguments: (launches.append(os.getpid()), parallel(*arguments))[1]
 
 def trained(seed, n_threads):
     rng = np.random.default_rng(seed)

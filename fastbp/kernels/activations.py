@@ -9,24 +9,9 @@ from __future__ import annotations
 import math
 
 from .._jit import inlined, njit
-from .simd import (
-    absolute,
-    exp,
-    expm1,
-    first_lanes,
-    fma,
-    lanes_of,
-    largest_lane,
-    load,
-    load_first,
-    load_scalar,
-    log1p,
-    number,
-    size_of,
-    store,
-    tanh,
-    where_negative,
-)
+from .functions import exp, expm1, log1p, tanh
+from .memory import first_lanes, lanes_of, largest_lane, load, load_first, load_scalar, number, size_of, store
+from .simd import absolute, fma, where_negative
 
 SIGMOID, TANH, RELU, LEAKY_RELU, ELU, SOFTPLUS, GELU, IDENTITY, SOFTMAX, EXP = range(10)
 CODES = {

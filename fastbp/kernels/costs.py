@@ -24,21 +24,10 @@ import math
 
 from .._jit import inlined, njit
 from .activations import SOFTMAX, row_maximum
+from .functions import exp, log1p
 from .gather import targets
-from .simd import (
-    absolute,
-    copysign,
-    exp,
-    first_lanes,
-    lanes_of,
-    load,
-    load_scalar,
-    log1p,
-    number,
-    size_of,
-    store,
-    where_negative,
-)
+from .memory import first_lanes, lanes_of, load, load_scalar, number, size_of, store
+from .simd import absolute, copysign, where_negative
 
 SUM_OF_SQUARES, HALF_SUM_OF_SQUARES, MEAN_SQUARED_ERROR, ABSOLUTE_ERROR, HUBER, CROSS_ENTROPY, POISSON = range(7)
 CODES = {

@@ -15,7 +15,7 @@ from .._jit import njit
 from .gather import mark_samples
 from .layout import PAD, PANEL
 from .matmul import MASKED_ROWS, ROWS, masked_matmul, matmul, whole_rows
-from .simd import lanes_of, load_scalar, number, size_of, store_scalar, transpose_block
+from .memory import lanes_of, load_scalar, number, size_of, store_scalar, transpose_block
 
 # Samples that a gradient tile sums at once: their part of a_in and delta stays in the first-level cache.
 SUM_BLOCK = 256

@@ -15,7 +15,8 @@ same for any threads, lanes, blocks and slices, and a training that goes on late
 from __future__ import annotations
 
 from .._jit import njit, uint64
-from .simd import lanes_of, load, number, size_of, store, where_bits
+from .memory import lanes_of, load, number, size_of, store
+from .simd import where_bits
 
 GAMMA = 0x9E3779B97F4A7C15
 

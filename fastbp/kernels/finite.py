@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .._jit import float32, float64, njit, serial
-from .simd import equal_bits, lanes_of, load, load_first, size_of, splat
+from .memory import equal_bits, lanes_of, load, load_first, size_of, splat
 
 
 @njit

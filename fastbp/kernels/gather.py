@@ -15,7 +15,7 @@ from .._jit import float32, float64, njit
 from .dropout import drop_rows
 from .layout import FLOAT32, UINT8
 from .matmul import MASKED_ROWS
-from .simd import (
+from .memory import (
     lanes_of,
     load,
     load_byte,

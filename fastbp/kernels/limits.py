@@ -14,9 +14,10 @@ import math
 from .._jit import carray
 from .dense import panel_width, refresh_transpose
 from .layout import PANEL
+from .memory import lanes_of, largest_lane, load, number, size_of, store, unit_of
 from .minibatch import chunk_start
 from .persample import row_of, sample_square
-from .simd import lanes_of, largest_lane, load, number, size_of, sqrt, store, unit_of, where_negative
+from .simd import sqrt, where_negative
 from .squares import column_squares, scale
 
 

@@ -1,4 +1,4 @@
-"""A mini-batch in two phases, and the stages that a launch goes through on all threads.
+"""A mini-batch in two phases, each a task function or a few.
 
     phase 1, ``samples``   gather, forward, cost, and back to every layer's delta
     phase 2, ``tiles``     a tile of the parameters: its gradient summed over all samples, then its update
@@ -8,30 +8,26 @@ a stage, and a task one of its panels (``STAGE`` records say which; workspace.py
 touches what another one writes, so there is nothing to lock, to reduce or to zero; and since every sum runs in a fixed
 order inside one task, the bits do not depend on the number of threads.
 
-Each task function is compiled once a dtype, as a C function, and reached through its address. What leads from stage to
-stage knows only addresses: it is compiled once for all.
+Each task function is compiled once a dtype, as a C function, and reached through its address (launch.py).
 """
 
 from __future__ import annotations
 
 import math
-from functools import cache
-from typing import Any
 
-from .._jit import carray, from_dtype, intrinsic, ir, njit, parallel, prange, serial, types
+from .._jit import carray, njit
 from .activations import SOFTMAX, activate, row_maximum, scale_by_slope, softmax_row
 from .costs import cost_and_delta, needs_slope
 from .dense import dense_delta, dense_forward, dense_gradient, panel_width, refresh_transpose
 from .dropout import drop_rows
 from .gather import gather_inputs, label_of, targets_at, weight_of
-from .layout import COST, FORWARD, LAYER, PANEL, RUN, STAGE, TILE
-from .online import online_layer
-from .simd import (
+from .launch import stages_of
+from .layout import COST, FORWARD, PANEL
+from .memory import (
     equal_bits,
     lanes_of,
     load,
     load_first,
-    load_int,
     load_scalar,
     lowest_bit,
     number,
@@ -43,9 +39,9 @@ from .simd import (
     store_scalar,
     unit_of,
 )
+from .online import online_layer
 from .squares import scale, square_sum
-from .team import FINISHED, dismiss, finish, next_stage, open_stage, segment_stop, take
-from .update import ADAM, is_plain, update
+from .update import is_plain, update
 
 # Chunks begin at multiples of the microkernel's rows, so that only the last one has a remainder.
 ROW_GROUP = 8
@@ -55,53 +51,6 @@ SMALL_WIDTH = 64
 CACHED_BYTES = 16384
 # Rows of W that a task of online SGD updates, 64 as the inputs that a word of the masks covers.
 ONLINE_ROWS = 64
-
-
-@cache
-def signature(scalar: Any) -> Any:
-    """The C signature of a task: (theta, run, layers, tiles, task number); theta's type is the dtype to work in."""
-    records = [types.CPointer(from_dtype(kind)) for kind in (RUN, LAYER, TILE)]
-    return types.void(types.CPointer(scalar), *records, types.int64)
-
-
-@intrinsic
-def call(tc: Any, work: Any, run: Any, layers: Any, tiles: Any, task: Any) -> Any:
-    """Call the task function at address ``work``."""
-
-    def codegen(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
-        pointer = ir.IntType(8).as_pointer()
-        fnty = ir.FunctionType(ir.VoidType(), [pointer] * 4 + [ir.IntType(64)])
-        addresses = [b.inttoptr(a, pointer) for a in (args[1], args[1], args[2], args[3])]
-        b.call(b.inttoptr(args[0], fnty.as_pointer()), [*addresses, args[4]])
-        return ctx.get_dummy_value()
-
-    return types.void(*[types.int64] * 5), codegen
-
-
-@intrinsic
-def call_member(tc: Any, work: Any, at: Any, member: Any) -> Any:
-    """Call ``alone`` or ``together`` at address ``work``."""
-
-    def codegen(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
-        fnty = ir.FunctionType(ir.VoidType(), [ir.IntType(64)] * 2)
-        b.call(b.inttoptr(args[0], fnty.as_pointer()), args[1:])
-        return ctx.get_dummy_value()
-
-    return types.void(*[types.int64] * 3), codegen
-
-
-@intrinsic
-def stages_of(tc: Any, at: Any) -> Any:
-    """The STAGE records at an address."""
-    pointer = types.CPointer(from_dtype(STAGE))
-    return pointer(types.int64), lambda ctx, b, sig, args: b.inttoptr(args[0], ctx.get_value_type(pointer))
-
-
-@intrinsic
-def run_pointer(tc: Any, at: Any) -> Any:
-    """The RUN record at an address. Drivers get a plain int: numba takes 10 us to look at a record array's type."""
-    pointer = types.CPointer(from_dtype(RUN))
-    return pointer(types.int64), lambda ctx, b, sig, args: b.inttoptr(args[0], ctx.get_value_type(pointer))
 
 
 # ---------------------------------------------------------------- phase 1
@@ -323,143 +272,3 @@ def tiles(theta, run_at, layers_at, tiles_at, task):
             update(one, run, bias, width, False)
     if layer.wt >= 0:
         refresh_transpose(one, run, layer, tile.j0, tile.i0, tile.i1)
-
-
-# ---------------------------------------------------------------- from stage to stage
-@njit
-def start_block(run, first, rows):
-    """Point the run at ``rows`` samples from ``first``, cut into chunks of about ``chunk_rows``."""
-    run.first = first
-    run.rows = rows
-    run.chunks = max(1, (rows + run.chunk_rows // 2) // run.chunk_rows)
-    batch_rows = min(run.stop - run.batch_start, run.batch)
-    run.scale = 1.0 / batch_rows if run.average else 1.0
-    run.keep_gradient = first > run.batch_start
-    run.update = run.learning_rates != 0 and first + rows == run.batch_start + batch_rows
-    if run.learning_rates and first == run.batch_start:
-        start_update(run)
-
-
-@njit
-def start_update(run):
-    """Set what depends on the update's number: the learning rate, and Adam's corrections for its zero start."""
-    run.eta = load_scalar(1.0, run.learning_rates + 8 * ((run.batch_start - run.start) // run.batch))
-    run.updates += 1
-    if run.optimizer == ADAM:
-        run.correction1 = 1.0 / (1.0 - run.beta1**run.updates)
-        run.correction2 = 1.0 / (1.0 - run.beta2**run.updates)
-
-
-@njit
-def next_block(run):
-    """Go on to the next block of samples, in the next batch where this one is done; whether there is one."""
-    first = run.first + run.rows
-    batch_stop = min(run.stop, run.batch_start + run.batch)
-    if first == batch_stop:
-        run.batch_start = first
-        batch_stop = min(run.stop, first + run.batch)
-    if first < batch_stop:
-        start_block(run, first, min(run.block, batch_stop - first))
-    return first < batch_stop
-
-
-@njit
-def collect(run):
-    """Add the chunks' costs and hits to the run's, in order; whether the cost is still finite."""
-    for c in range(run.chunks):
-        run.total_cost += load_scalar(1.0, run.costs + 8 * c)
-        run.total_correct += load_int(run.correct + 8 * c)
-    return math.isfinite(run.total_cost)
-
-
-@njit
-def measure(run):
-    """What clipping leaves of the batch's gradient, from the squares of its tiles."""
-    total = 0.0
-    for tile in range(run.n_tiles):
-        total += load_scalar(1.0, run.squares + 8 * tile)
-    norm = math.sqrt(total)
-    run.shrink = run.clip_norm / norm if norm > run.clip_norm else 1.0
-
-
-@njit
-def enter(run, number):
-    """Make a stage the one at work."""
-    stage = carray(stages_of(run.stages), run.n_stages)[number]
-    run.stage = number
-    run.work = stage.work
-    run.tasks = stage.tasks or run.chunks
-
-
-@njit
-def advance(run):
-    """Go on to the next stage; whether there is one.
-
-    The first stage packs the parameters and the last one unpacks results; those between run for every block of samples.
-    Updates stop where the cost is no longer finite; nothing is unpacked then: what diverges leaves no trace.
-    """
-    stages = carray(stages_of(run.stages), run.n_stages)
-    if stages[run.stage].judge and run.what >= COST and not collect(run) and run.learning_rates:
-        return False
-    if stages[run.stage].measure and run.update:
-        measure(run)
-    number, last = run.stage + 1, run.n_stages - 1
-    if run.stage == 0 or number == last:
-        number = 1 if next_block(run) else last
-    if run.stage == last:
-        return False
-    enter(run, number)
-    return True
-
-
-def alone(at, member):
-    """Work through all stages on one thread."""
-    run = carray(run_pointer(at), 1)[0]
-    more = True
-    while more:
-        for task in range(run.tasks):
-            call(run.work, at, run.layers, run.tiles, task)
-        more = advance(run)
-
-
-def together(at, member):
-    """Work through all stages as one member of a team (team.py says how)."""
-    run = carray(run_pointer(at), 1)[0]
-    team, threads, stage = run.team, run.threads, 0
-    while stage != FINISHED:
-        done = 0
-        for other in range(threads):
-            segment = (member + other) % threads
-            left = take(team, segment)
-            while left:
-                call(run.work, at, run.layers, run.tiles, segment_stop(run.tasks, segment, threads) - left)
-                done += 1
-                left = take(team, segment)
-        if finish(team, done):
-            if advance(run):
-                open_stage(team, run.tasks, threads)
-            else:
-                dismiss(team, threads)
-        stage = next_stage(team, member, stage)
-
-
-def _launch(at, work, start, stop, threads):
-    """Work through the samples at places ``start`` to ``stop`` of the order, a batch after the other.
-
-    ``at`` is the address of the RUN record, which says what to compute, ``work`` that of ``alone`` or ``together``. A
-    batch larger than the work space goes through it in blocks; the gradient is kept between them and the last one
-    updates. Returns the first place not done: ``stop``, or where updates stopped as the cost was no longer finite.
-    """
-    run = carray(run_pointer(at), 1)[0]
-    run.start, run.stop, run.batch_start, run.first, run.rows = start, stop, start, start, 0
-    run.threads = threads
-    enter(run, 0)
-    if threads > 1:
-        dismiss(run.team, threads)  # numbers begin again, at 0
-        open_stage(run.team, run.tasks, threads)
-    for member in prange(threads):
-        call_member(work, at, member)
-    return run.batch_start
-
-
-launch_serial, launch_parallel = serial(_launch), parallel(_launch)

@@ -18,25 +18,8 @@ from .._jit import cgutils, intrinsic, njit, types
 from .dense import panel_width
 from .layout import PANEL
 from .matmul import while_room
-from .simd import (
-    I64,
-    Vector,
-    emit_constant,
-    emit_fma,
-    emit_load,
-    emit_pairwise,
-    emit_splat,
-    emit_store,
-    lanes_of,
-    load,
-    load_int,
-    load_scalar,
-    lowest_bit,
-    number,
-    size_of,
-    store,
-    store_scalar,
-)
+from .memory import lanes_of, load, load_int, load_scalar, lowest_bit, number, size_of, store, store_scalar
+from .simd import I64, Vector, emit_constant, emit_fma, emit_load, emit_pairwise, emit_splat, emit_store
 
 
 def _emit_step(b: Any, vec: Vector, eta: Any, x: Any, row: Any, delta: Any, sums: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .._jit import carray, njit
 from .dense import panel_width, refresh_transpose
 from .layout import PANEL
-from .simd import copy_bytes, load_scalar, number, size_of, store_scalar, unit_of
+from .memory import copy_bytes, load_scalar, number, size_of, store_scalar, unit_of
 
 
 @njit

@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 
 from .._jit import carray, njit
+from .memory import load_scalar, number, size_of, store_scalar, unit_of
 from .minibatch import chunk_start
-from .simd import load_scalar, number, size_of, store_scalar, unit_of
 
 
 @njit

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .._jit import njit
-from .simd import fma, lanes_of, load, load_scalar, number, size_of, splat, store
+from .memory import lanes_of, load, load_scalar, number, size_of, splat, store
+from .simd import fma
 
 
 @njit

@@ -7,9 +7,9 @@ ask it in NumPy, of n rows as long as the network has units, instead of n gradie
 from __future__ import annotations
 
 from .._jit import carray
+from .memory import copy_bytes, size_of, unit_of
 from .minibatch import chunk_start
 from .persample import row_of
-from .simd import copy_bytes, size_of, unit_of
 
 
 def states(theta, run_at, layers_at, tiles_at, chunk):

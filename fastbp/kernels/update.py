@@ -16,17 +16,8 @@ tests/reference.py.
 from __future__ import annotations
 
 from .._jit import njit
-from .simd import (
-    copysign,
-    fma,
-    lanes_of,
-    load,
-    load_like,
-    size_of,
-    sqrt,
-    store,
-    where_negative,
-)
+from .memory import lanes_of, load, load_like, size_of, store
+from .simd import copysign, fma, sqrt, where_negative
 
 SGD, MOMENTUM, RMSPROP, ADAM = range(4)
 

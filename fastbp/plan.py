@@ -1,0 +1,97 @@
+"""The stages of a launch: what a network, and what is asked of it, come to (STAGE records of kernels/layout.py).
+
+    packing | gather, forward, judge, backward | tiles: gradient and update | unpacking
+
+The stages between packing and unpacking run for every block of samples. In a narrow network all of phase 1 is a single
+stage, whose tasks are chunks of samples. In a wide one each layer's way forward and back is a stage, whose tasks are
+panels of columns: each thread reads its part of W alone, and a batch of a few samples keeps all threads busy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+
+from .kernels import limits as limit_tasks
+from .kernels import minibatch, packing
+from .kernels.layout import DELTA, PANEL
+
+# A network with a layer this wide, in panels, is a wide one (docs/performance.md).
+WIDE_PANELS = 8
+
+Stage = dict[str, Any]
+
+
+def stages(
+    layers: np.ndarray, n_tiles: int, what: int, *, online: bool = False, each: Any = None, limits: Collection[str] = ()
+) -> list[Stage]:
+    """The stages of a launch, each a mapping of STAGE's fields, with its task function as ``work``.
+
+    Parameters
+    ----------
+    layers : ndarray of LAYER
+    n_tiles : int
+        Tiles of the parameters.
+    what : int
+        FORWARD, COST or DELTA.
+    online : bool
+        Whether every sample is an update (``kernels/online.py``).
+    each : function, optional
+        A task for every chunk's deltas, in place of the tiles.
+    limits : collection of str
+        Which of ``clip_norm``, ``clip_sample_norm`` and ``max_norm`` to keep.
+
+    Examples
+    --------
+    >>> from fastbp import Dense, Network
+    >>> workspace = Network(2, [Dense(3), Dense(1)])._borrow(1)
+    >>> [stage["work"].__name__ for stage in stages(workspace.layers, 2, DELTA)]
+    ['pack', 'samples', 'tiles', 'unpack']
+    """
+    n, online = len(layers), online and what == DELTA
+    is_wide = max(layers["width"]) >= WIDE_PANELS * PANEL
+    passes = _wide(layers, what, online) if is_wide else [_narrow(n, what, online)]
+    found: list[Stage] = [{"work": packing.pack, "tasks": n}]
+    found += [{"work": minibatch.samples, **stage} for stage in passes]
+    if each is not None:
+        found.append({"work": each})
+    elif what == DELTA and not online:
+        found += _tiles(layers, n_tiles, limits)
+    return [*found, {"work": packing.unpack, "tasks": n}]
+
+
+def _narrow(n: int, what: int, online: bool) -> Stage:
+    """All of phase 1."""
+    back = {"backward_from": n - 1, "backward_to": -1 if online else 0} if what == DELTA else {}
+    return {"gather": 1, "forward_to": n, "judge": 1, "online": online, **back}
+
+
+def _wide(layers: np.ndarray, what: int, online: bool) -> list[Stage]:
+    """Phase 1 layer by layer; gathering and judging, which need whole rows, by chunks."""
+    n, panels = len(layers), [_panels(width) for width in layers["width"]]
+    forward = [{"tasks": panels[k], "by_columns": 1, "forward_from": k, "forward_to": k + 1} for k in range(n)]
+    backward = []
+    for k in range(n - 1 if what == DELTA else -1, -1 if online else 0, -1):
+        tasks = -(-(int(layers[k]["n_in"]) + 1) // minibatch.ONLINE_ROWS) if online else panels[k - 1]
+        stage = {"tasks": tasks, "by_columns": 1, "backward_from": k, "backward_to": k - 1, "online": online}
+        backward.append(stage)
+    return [{"gather": 1}, *forward, {"judge": 1}, *backward]
+
+
+def _tiles(layers: np.ndarray, n_tiles: int, limits: Collection[str]) -> list[Stage]:
+    """Phase 2: one stage, or more where a limit has to be known before the updates, or kept after them."""
+    tiles = {"work": minibatch.tiles, "tasks": n_tiles}
+    found: list[Stage] = [{**tiles, "gradient": 1, "step": 1}]
+    if "clip_norm" in limits:
+        found = [{**tiles, "gradient": 1, "measure": 1}, {**tiles, "step": 1}]
+    if "clip_sample_norm" in limits:
+        found.insert(0, {"work": limit_tasks.clip_samples})
+    if "max_norm" in limits:
+        found.append({"work": limit_tasks.shorten, "tasks": sum(_panels(width) for width in layers["width"])})
+    return found
+
+
+def _panels(width: int) -> int:
+    return -(-int(width) // PANEL)
