@@ -116,7 +116,7 @@ def limit(argument: str, value: float | None) -> float | None:
     return float(value)
 
 
-def sample_weight(given: ArrayLike | None, n: int, dtype: np.dtype) -> np.ndarray | None:
+def sample_weight(given: ArrayLike, n: int, dtype: np.dtype) -> np.ndarray:
     """What each of n samples counts, (n,) of ``dtype``: 0 or more, not all 0.
 
     Examples
@@ -124,8 +124,6 @@ def sample_weight(given: ArrayLike | None, n: int, dtype: np.dtype) -> np.ndarra
     >>> sample_weight([1, 0.5], 2, np.dtype("float32"))
     array([1. , 0.5], dtype=float32)
     """
-    if given is None:
-        return None
     array = np.atleast_1d(np.asarray(given))
     if array.dtype.kind not in "biuf":
         raise TypeError(f"sample_weight: got dtype {array.dtype}, expected numbers")

@@ -195,7 +195,7 @@ class Network:
         if reduction not in ("mean", "sum"):
             raise unknown_name("reduction", reduction, ("mean", "sum"))
         inputs, targets = self._samples(x, y)
-        weights = arguments.sample_weight(sample_weight, len(inputs), self.dtype)
+        weights = None if sample_weight is None else arguments.sample_weight(sample_weight, len(inputs), self.dtype)
         total, _ = self._pass(COST, inputs, targets, weights=weights)
         return total / len(inputs) if reduction == "mean" else total
 
@@ -236,7 +236,7 @@ class Network:
         array([-2., -1.], dtype=float32)
         """
         inputs, targets = self._samples(x, y)
-        weights = arguments.sample_weight(sample_weight, len(inputs), self.dtype)
+        weights = None if sample_weight is None else arguments.sample_weight(sample_weight, len(inputs), self.dtype)
         flat = np.empty(self.n_parameters, self.dtype)
         self._pass(DELTA, inputs, targets, weights=weights, grad=flat)
         return Gradient(flat, self.n_in, self.layers)

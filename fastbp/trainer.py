@@ -298,7 +298,7 @@ class Trainer:
     ) -> Samples:
         """The samples, with what each counts."""
         network, n = self.network, len(samples.inputs)
-        weights = arguments.sample_weight(sample_weight, n, network.dtype)
+        weights = None if sample_weight is None else arguments.sample_weight(sample_weight, n, network.dtype)
         if class_weight is not None:
             of_class = arguments.class_weight(class_weight, samples.targets, network.n_out, samples.rows)
             weights = (of_class if weights is None else of_class * weights).astype(network.dtype)

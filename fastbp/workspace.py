@@ -18,14 +18,17 @@ import numpy as np
 from . import _threads, plan
 from ._jit import address, types
 from .arguments import address_of
-from .kernels import activations, costs, launch, team
+from .kernels import activations, costs, dropout, launch, team
 from .kernels.layout import (
+    CLASSES,
     DELTA,
     FLOAT32,
     FLOAT64,
     LAYER,
     PANEL,
+    ROWS,
     RUN,
+    SMOOTHED,
     STAGE,
     TILE,
     UINT8,
@@ -130,7 +133,8 @@ class Workspace:
         self._allocate()
         self._plans: dict[tuple[int, Any], tuple[int, int]] = {}
         self._stages: list[np.ndarray] = []  # kept: plans have their addresses
-        self._at = self.run.ctypes.data
+        self._classes = CLASSES
+        self["at"] = self._at = self.run.ctypes.data
 
     def __setitem__(self, field: str, value: float) -> None:
         self.run[field] = value
@@ -162,11 +166,14 @@ class Workspace:
             first = index == 0
             has_wt = not first and not self.online  # nothing flows back through the first layer
             sizes, weights = (n_in, layer.n, pad(layer.n), layer.bias, code), (flat, w, wt if has_wt else -1)
-            table[index] = (first, *sizes, *weights, a_in, ld_in, z, a, deltas, ld, *drop)
+            table[index] = (first, *sizes, *weights, a_in, ld_in, z, a, deltas, ld, 0, *drop)
             acts, deltas = acts + ld * self.rows, deltas + ld * self.rows
             flat, w = flat + layer.n_parameters(n_in), w + packed_size(n_in + 1, layer.n)
             wt += packed_size(layer.n, n_in) if has_wt else 0
             n_in, ld_in, a_in = layer.n, ld, a
+        table["at"] = table.ctypes.data + LAYER.itemsize * np.arange(last + 1)
+        if table["drop_rate"].any():
+            self["drop"] = address(dropout.drop, dropout.signature(SCALARS[shape.dtype]))
         self.layers, self.sizes = table, {"acts": acts, "deltas": deltas, "theta": w, "wt": wt}
         self["n_layers"], self["cost"] = last + 1, costs.CODES[shape.cost]
         self["n_in"], self["shrink"] = shape.n_in, 1.0
@@ -220,10 +227,11 @@ class Workspace:
         weights: np.ndarray | None = None,
     ) -> None:
         """Let the next launches take their samples from here; the arrays must stay alive until then."""
-        x_at, *others = (0 if array is None else address_of(array) for array in (x, y, weights, order))
-        is_class = y is not None and y.dtype.kind == "i"
-        kinds_and_places = (x_at, X_KINDS[x.dtype], others[0], is_class, *others[1:])
-        _DATA.pack_into(self._fields, _OFFSETS["x"], *kinds_and_places, mostly_zero(x))
+        x_at, y_at, order_at = (0 if array is None else address_of(array) for array in (x, y, order))
+        y_kind = self._classes if y is not None and y.dtype.kind == "i" else ROWS
+        weights_at = 0 if weights is None else address_of(weights)
+        numbers = (x_at, X_KINDS[x.dtype], y_at, y_kind, weights_at, order_at, mostly_zero(x))
+        _DATA.pack_into(self._fields, _OFFSETS["x"], *numbers)
 
     def prepare(
         self,
@@ -288,6 +296,7 @@ class Workspace:
     def use_smoothing(self, share: float) -> None:
         """Take for each class the targets (1 - share) one-hot + share / n_out."""
         n = self.shape.sizes[-1]
+        self._classes = SMOOTHED
         self._keep("class_rows", np.ascontiguousarray((1 - share) * np.eye(n) + share / n, self.shape.dtype))
 
     def fits(self, rows: int) -> bool:

@@ -62,19 +62,27 @@ def bounded(cost, error):
 
 
 @njit
-def _differences(one, cost, sample, scale, column_costs, n):
-    """Costs of a - t: into ``column_costs``, and dC/da, times ``scale``, into the row's d."""
+def _squares(one, factor, sample, scale, column_costs, n):
+    """Squared differences: cost into ``column_costs``, dC/da = factor 2 (a - t) scale into the row's d."""
     _, a, d, label, row, weight = sample
-    size, factor = size_of(one), square_factor(cost, n)
-    squares = cost in (SUM_OF_SQUARES, HALF_SUM_OF_SQUARES, MEAN_SQUARED_ERROR)
+    size = size_of(one)
     for j in range(0, n, lanes_of(one)):
         at = size * j
         error = load(one, a + at) - targets(one, label, row, j, n)
-        if squares:
-            value, slope = factor * error * error, (2.0 * factor) * error
-        else:
-            slope = bounded(cost, error)
-            value = slope * (error - 0.5 * slope) if cost == HUBER else absolute(error)
+        store(load(one, column_costs + at) + weight * (factor * error * error), column_costs + at)
+        store((2.0 * factor) * error * first_lanes(scale, n - j), d + at)
+
+
+@njit
+def _bounded(one, cost, sample, scale, column_costs, n):
+    """The same for absolute_error and huber, whose dC/da ends at -1 and 1."""
+    _, a, d, label, row, weight = sample
+    size = size_of(one)
+    for j in range(0, n, lanes_of(one)):
+        at = size * j
+        error = load(one, a + at) - targets(one, label, row, j, n)
+        slope = bounded(cost, error)
+        value = slope * (error - 0.5 * slope) if cost == HUBER else absolute(error)
         store(load(one, column_costs + at) + weight * value, column_costs + at)
         store(slope * first_lanes(scale, n - j), d + at)
 
@@ -149,7 +157,10 @@ def cost_and_delta(one, cost, code, sample, scale, column_costs, n):
     if cost == POISSON:
         _poisson(one, sample, scale, column_costs, n)
     elif cost != CROSS_ENTROPY:
-        _differences(one, cost, sample, scale, column_costs, n)
+        if cost in (ABSOLUTE_ERROR, HUBER):
+            _bounded(one, cost, sample, scale, column_costs, n)
+        else:
+            _squares(one, square_factor(cost, n), sample, scale, column_costs, n)
         if code == SOFTMAX:
             _through_softmax(one, sample, n)
     elif code == SOFTMAX:

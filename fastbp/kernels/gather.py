@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from .._jit import float32, float64, njit
 from .dropout import drop_rows
-from .layout import FLOAT32, UINT8
+from .layout import CLASSES, FLOAT32, SMOOTHED, UINT8
 from .matmul import MASKED_ROWS
 from .memory import (
     lanes_of,
@@ -85,7 +85,7 @@ def gather_inputs(one, run, layer, r):
     target = run.acts + size_of(one) * (layer.a_in + r * layer.ld_in)
     convert(one, run.x_kind, source, target, run.n_in)
     if layer.drop_rate:
-        drop_rows(one, run, layer, r, r + 1, target, target, 0, run.n_in)
+        drop_rows(run, layer, r, r + 1, target, target, 0, run.n_in)
     if run.skip_zeros:
         mark_sample(one, run, 0 if layer.drop_rate or run.x_kind != UINT8 else source, target, r)
 
@@ -150,7 +150,7 @@ def mark_samples(run, w, masks, words):
 @njit
 def label_of(run, r):
     """The class of the block's sample r, or -1 where it has a row of targets."""
-    return load_int(run.y + 8 * sample_at(run, r)) if run.y_is_class and not run.class_rows else -1
+    return load_int(run.y + 8 * sample_at(run, r)) if run.y_kind == CLASSES else -1
 
 
 @njit
@@ -162,7 +162,7 @@ def weight_of(one, run, r):
 @njit
 def targets_at(one, run, layer, r):
     """The address of the block's sample r's row of targets: its own, or its class's."""
-    if run.class_rows:
+    if run.y_kind == SMOOTHED:
         return run.class_rows + size_of(one) * load_int(run.y + 8 * sample_at(run, r)) * layer.n_out
     return run.y + size_of(one) * sample_at(run, r) * layer.n_out
 

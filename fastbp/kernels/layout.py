@@ -18,6 +18,8 @@ PAD = 16
 
 # Kinds of input, as the gather kernel finds them.
 UINT8, FLOAT32, FLOAT64 = range(3)
+# Kinds of targets: a row of them a sample, its class, or its class where the classes have rows of targets.
+ROWS, CLASSES, SMOOTHED = range(3)
 # What a pass over samples computes: each includes the ones before it.
 FORWARD, COST, DELTA = range(3)
 
@@ -30,8 +32,10 @@ def _record(integers: str, floats: str = "") -> np.dtype:
 # One row a layer. first: whether its inputs are the samples'; flat: its W in theta; w: its first panel in the packed
 # copy; wt: the same of W^T, or -1; a_in, z, a, d: rows of its inputs, weighted inputs, activations and deltas. z is a
 # unless f' or the cost needs z kept. Where dropout is at work a_in has rows of its own; drop_rate: the digits of its
-# inputs' rate, 0 for none (dropout.py).
-LAYER = _record("first n_in n_out width bias activation flat w wt a_in ld_in z a d ld drop_rate drop_key", "drop_scale")
+# inputs' rate, 0 for none; at: the address of the row itself (dropout.py).
+LAYER = _record(
+    "first n_in n_out width bias activation flat w wt a_in ld_in z a d ld at drop_rate drop_key", "drop_scale"
+)
 
 # One row a task of phase 2: columns j0.. of a panel, rows i0 to i1, whether the bias row comes along, and the byte
 # at which the task keeps its masks over the samples.
@@ -49,6 +53,8 @@ STAGE = _record(
 RUN = _record(
     # the tables; the stage at work, its compiled task and how often to run it; the threads and their tickets
     "n_layers layers n_tiles tiles stage work tasks threads team "
+    # the address of the record itself, and of dropout's code
+    "at drop "
     # parameters, gradient and the optimizer's state, all packed; rows of a block's samples; constants to read
     "flat_state1 flat_state2 theta wt grad state1 state2 acts deltas column_costs zeros ones "
     # where x is not zero: the masks of the block (gather.py)
@@ -56,11 +62,11 @@ RUN = _record(
     # the batch and the block at work, a block's most samples, whether to update; costs and hits a chunk
     "start stop block batch_start first rows chunks keep_gradient update costs correct "
     "cost optimizer nesterov updates learning_rates "
-    # squares of each tile's gradient, by columns and in all; a row of targets for each class (0: one-hot)
+    # squares of each tile's gradient, by columns and in all; a row of targets for each class, where smoothed
     "column_squares squares class_rows "
     # the data: x and its kind; classes or targets; what each sample counts (0: one); the order to take the samples in
     # (0: as they lie); whether to skip what is zero
-    "x x_kind y y_is_class sample_weights order skip_zeros "
+    "x x_kind y y_kind sample_weights order skip_zeros "
     # what to compute: the stages; samples of a batch and of a chunk, and whether to average; flat parameters
     # and gradient; where the outputs go (0: nowhere); hits and, as the first of the floats, the cost of all samples
     "n_stages stages what batch chunk_rows average flat_theta flat_grad out count_hits total_correct",

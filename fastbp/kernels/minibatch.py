@@ -90,8 +90,8 @@ def judge(one, run, layer, chunk, r0, r1):
     for j in range(0, n, lanes_of(one)):
         store(splat(number(one, 0.0)), column_costs + size * j)
     for r in range(r0, r1):
-        label, target, row = label_of(run, r), targets_at(one, run, layer, r), r * layer.ld
-        weight = weight_of(one, run, r)
+        label, weight, row = label_of(run, r), weight_of(one, run, r), r * layer.ld
+        target = targets_at(one, run, layer, r) if label < 0 else 0
         z, a, d = layer.z + row, layer.a + row, layer.d + row
         z, a, d = run.acts + size * z, run.acts + size * a, run.deltas + size * d
         sample = (z, a, d, label, target, weight)
@@ -134,7 +134,7 @@ def forward_layer(one, run, layers, l, r0, r1, j0, j1):  # noqa: E741
     if l + 1 < run.n_layers and layers[l + 1].drop_rate:
         after = layers[l + 1]
         source, target = layer.a + r0 * layer.ld, after.a_in + r0 * after.ld_in
-        drop_rows(one, run, after, r0, r1, run.acts + size * source, run.acts + size * target, j0, j1)
+        drop_rows(run, after, r0, r1, run.acts + size * source, run.acts + size * target, j0, j1)
 
 
 @njit
@@ -174,7 +174,7 @@ def through_inputs(one, run, layer, before, r0, r1, j0, j1):
     """dC/da_in, in the d of the layer before, becomes its delta: times the masks of dropout, times f'(z_before)."""
     if layer.drop_rate:
         d = run.deltas + size_of(one) * (before.d + r0 * before.ld)
-        drop_rows(one, run, layer, r0, r1, d, d, j0, j1)
+        drop_rows(run, layer, r0, r1, d, d, j0, j1)
     slope_rows(one, run, before, r0, r1, j0, j1)
 
 

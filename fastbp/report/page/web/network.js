@@ -28,13 +28,14 @@ const ACTIVATIONS = {
   exp: [Math.exp, (z, a) => a],
 };
 
-// Costs of the difference e between an output and its target, with n outputs: [what it adds, its slope].
+// Costs of e = a - t, of one of n outputs: [cost, dC/da].
+const bounded = (e) => Math.max(-1, Math.min(1, e));
 const DIFFERENCES = {
   sum_of_squares: [(e) => e * e, (e) => 2 * e],
   half_sum_of_squares: [(e) => (e * e) / 2, (e) => e],
   mean_squared_error: [(e, n) => (e * e) / n, (e, n) => (2 * e) / n],
   absolute_error: [Math.abs, Math.sign],
-  huber: [(e) => (Math.abs(e) <= 1 ? (e * e) / 2 : Math.abs(e) - 0.5), (e) => Math.max(-1, Math.min(1, e))],
+  huber: [(e) => bounded(e) * (e - bounded(e) / 2), bounded],
 };
 
 function bytesOf(base64) {
