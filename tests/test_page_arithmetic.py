@@ -186,6 +186,17 @@ def test_the_most_sensitive_parameters_and_the_median(
         assert median["median"] == pytest.approx(np.median(sizes), rel=1e-10)
 
 
+def test_the_ratio_is_that_of_most_sensitive(run: Run, samples: tuple[Network, NDArray[Any], NDArray[Any]]) -> None:
+    network, x, y = samples
+    x[0, np.flatnonzero(x[0])[:2]] = 5e-324  # not 0, but its product with any delta here is
+    expression = "batch.map((one) => [mostSensitive(network, one, 9), medianSensitivity(network, one).median])"
+    for (page, median), sample, label in zip(json.loads(in_batch(run, samples, expression)), x, y, strict=True):
+        python = fastbp.explain(network, sample, label).most_sensitive(9)
+        for one, other in zip(page, python, strict=True):
+            assert (one["l"], one["i"], one["j"]) == (other.layer, -1 if other.is_bias else other.row, other.column)
+            assert abs(one["nudge"]) / median == pytest.approx(other.times_median, rel=1e-10)
+
+
 @pytest.mark.parametrize("bits", BITS)
 def test_the_page_unpacks_what_was_packed(bits: int, run: Run, build: Build) -> None:
     network, _ = build(7, [(5, "relu", True), (3, "softmax", False)], "cross_entropy", "float32")

@@ -186,9 +186,44 @@ def test_the_average_and_the_next_sample(
     assert foot[0] == "1.00"
     assert foot[1:-1] == [cosine(each[k]) for k in range(3, 9)]
     assert foot[-1] == cosine(average)
-    ratio = np.abs(flat).max() / np.median(np.abs(flat[flat != 0]))
-    shown = page.locator("#sensitive-list li").first.locator("b").text_content()
-    assert float(shown.replace(",", "").removesuffix(TIMES)) == pytest.approx(ratio, rel=0.05, abs=0.6)
+    ratios = [one.times_median for one in own.most_sensitive(10)]
+    shown = page.locator("#sensitive-list b").all_text_contents()  # to a whole number, or to two digits below 10
+    assert [float(text.replace(",", "").removesuffix(TIMES)) for text in shown] == pytest.approx(
+        ratios, rel=0.05, abs=0.501
+    )
+
+
+def test_the_table_tells_little_from_nothing(
+    visit: Open, trained: tuple[Network, History], digits: Digits, tmp_path: Path
+) -> None:
+    network = Network.from_config(trained[0].config())
+    network.set_parameters(trained[0].get_parameters())
+    network.weights[-1][:] *= 2  # surer: a sample that is right wants hardly anything, one called a 2 a lot
+    network.biases[-1][:] *= 2
+    report.save_page(tmp_path / "sure.html", network, batch=digits)
+    page = visit(tmp_path / "sure.html")
+    page.locator("#samples button").first.click()
+    page.get_by_role("radio", name="2").check(force=True)
+    page.wait_for_function("document.querySelectorAll('#wishes-table tbody tr').length === 8")
+    text_and_title = "cells => cells.map((cell) => [cell.textContent, cell.title])"
+    cells = page.locator("#wishes-table tbody td").evaluate_all(text_and_title)
+    assert len(cells) == 8 * 8
+    for text, exact in cells:
+        assert (text == "0") == (exact == "0")
+        assert text[0] == exact[0]  # the sign, also where the digits are 0.00
+    assert any(text.endswith("0.00") for text, _ in cells)
+
+
+def test_the_last_steps_lead_to_the_tables(visit: Open, written: Path) -> None:
+    page = visit(written)
+    for step in ("The next sample", "The average"):
+        page.get_by_role("button", name=step).click()
+        links = page.locator("#words a")
+        assert links.count() > 0
+        for link in links.all():
+            link.click()
+            target = page.locator(link.get_attribute("href"))
+            assert 0 <= target.bounding_box()["y"] < 800
 
 
 def test_by_keyboard_alone(visit: Open, written: Path, trained: tuple[Network, History]) -> None:

@@ -19,14 +19,15 @@ function fillWishes(table, network, { explained, batch, average, thumbnail, orde
   const rows = mostSensitive(network, explained, 8);
   const columns = order.slice(0, 6).map((at) => batch[at]);
   const shade = (share) => signTint(Math.sign(share) * 0.7 * Math.sqrt(Math.abs(share)));
-  const cell = (share, text) => h("td", { style: `background:${shade(share)}` }, text);
+  const cell = (share, text, title) => h("td", { style: `background:${shade(share)}`, title }, text);
   const values = rows.map((row) => [
     row.nudge,
     ...columns.map((one) => nudgeAt(wishesOf(one), row)),
     nudgeAt(average, row),
   ]);
   const { scale, text: unit } = unitOf(Math.abs(rows[0].nudge));
-  const inUnit = (value) => (Math.abs(value * scale) < 0.005 ? "0" : (value > 0 ? "+" : "") + fixed(value * scale));
+  // What is too small for two digits keeps its sign: 0 is only what does not matter to a sample at all.
+  const inUnit = (value) => (value === 0 ? "0" : (value > 0 ? "+" : "−") + fixed(Math.abs(value * scale)));
   const head = h(
     "tr",
     {},
@@ -43,7 +44,7 @@ function fillWishes(table, network, { explained, batch, average, thumbnail, orde
   const body = rows.map((row, at) => {
     const most = largest(values[at]) || 1;
     const name = h("th", { scope: "row", title: pythonName(row) }, parameterName(network, row));
-    return h("tr", {}, name, ...values[at].map((value) => cell(value / most, inUnit(value))));
+    return h("tr", {}, name, ...values[at].map((value) => cell(value / most, inUnit(value), signed(value))));
   });
   const cosines = [
     1,

@@ -206,7 +206,7 @@ const WORDS = {
         strong(`${against} moved the other way`),
         ".",
       ),
-      h("p", {}, nextButton),
+      h("p", {}, nextButton, " ", h("a", { href: "#wishes" }, "The same weights, side by side")),
     ];
   },
   average(network, { explained, average, batch }) {
@@ -228,6 +228,13 @@ const WORDS = {
         "Your sample's cosine with it is ",
         strong(fixed(cosine)),
         `: ${verdict(cosine)}. This average is the negative gradient; a step of gradient descent moves every weight along it, by the learning rate.`,
+      ),
+      h(
+        "p",
+        {},
+        h("a", { href: "#agreement-title" }, "Who agrees with it"),
+        " · ",
+        h("a", { href: "#sensitive" }, "The weights that matter most to your sample"),
       ),
     ];
   },

@@ -97,7 +97,10 @@ function medianSensitivity(network, { a, delta }) {
   for (const [l, { n, bias }] of network.layers.entries()) {
     for (const value of bias ? [...a[l], 1] : a[l]) {
       if (value === 0) continue;
-      for (let j = 0; j < n; j++) if (delta[l][j] !== 0) sizes[count++] = Math.abs(value * delta[l][j]);
+      for (let j = 0; j < n; j++) {
+        const size = Math.abs(value * delta[l][j]);
+        if (size > 0) sizes[count++] = size; // a product of two that are not 0 may be
+      }
     }
   }
   const sorted = sizes.subarray(0, count).sort();
