@@ -8,7 +8,7 @@
 array([0, 1, 1, 0])
 """
 
-from . import datasets, schedules
+from . import callbacks, datasets, schedules
 from .errors import CheckpointError, DataError, MissingExtraError, TrainingDiverged
 from .explain import Explanation, explain
 from .explain_batch import BatchExplanation, explain_batch
@@ -17,7 +17,7 @@ from .gradcheck import GradientCheck, check_gradients
 from .gradient import Gradient
 from .gradient_log import GradientLog
 from .history import History
-from .layers import Dense
+from .layers import Dense, Dropout
 from .model import Network
 from .optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
 from .runtime import show_config, warmup
@@ -33,6 +33,7 @@ __all__ = [
     "CheckpointError",
     "DataError",
     "Dense",
+    "Dropout",
     "Explanation",
     "Gradient",
     "GradientCheck",
@@ -45,6 +46,7 @@ __all__ = [
     "SampleForensics",
     "Trainer",
     "TrainingDiverged",
+    "callbacks",
     "check_gradients",
     "confusion_matrix",
     "datasets",

@@ -36,7 +36,10 @@ from numba import carray, config, float32, float64, int64, prange, types, uint64
 from numba.core import cgutils, codegen, sigutils
 from numba.core.caching import FunctionCache, NullCache
 from numba.core.ccallback import CFunc
+from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_lock import global_compiler_lock
+from numba.core.compiler_machinery import AnalysisPass, register_pass
+from numba.core.typed_passes import AnnotateTypes
 from numba.core.typing import templates
 from numba.extending import intrinsic, lower_builtin, models, register_model
 from numba.np.numpy_support import from_dtype
@@ -224,8 +227,62 @@ def _prune(directory: Path) -> None:
                     path.unlink(missing_ok=True)
 
 
+# ---------------------------------------------------------------- device functions
+class _LinkedLibrary(codegen.JITCodeLibrary):
+    """The code of a device function, which exists to be linked into others: LLVM's IR, and no machine code.
+
+    numba would optimise it, and make machine code of it that nobody calls: two fifths of all compilation.
+    """
+
+    def _optimize_final_module(self) -> None:
+        """Leave it to the entry point that all this ends up in."""
+
+    def _finalize_final_module(self) -> None:
+        self._finalize_dynamic_globals()
+        self._finalized = True
+
+    def get_pointer_to_function(self, name: str) -> int:
+        """0, as for any name that a library does not define."""
+        self._ensure_finalized()
+        return 0
+
+    @property
+    def codegen(self) -> Any:
+        """Who is asked to ``set_env`` once there is machine code."""
+        return self
+
+    def set_env(self, env_name: str, env: Any) -> None:
+        """Do nothing: only machine code has an environment."""
+
+
+@register_pass(mutates_CFG=False, analysis_only=True)
+class _UseLinkedLibrary(AnalysisPass):
+    _name = "use_linked_library"
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def run_pass(self, state: Any) -> bool:
+        state.library = _LinkedLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.library.enable_object_caching()
+        return False
+
+
+class _DeviceCompiler(CompilerBase):
+    """numba's compiler, but for the library."""
+
+    def define_pipelines(self) -> list[Any]:
+        pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        pipeline.add_pass_after(_UseLinkedLibrary, AnnotateTypes)
+        pipeline.finalize()
+        return [pipeline]
+
+
 # ---------------------------------------------------------------- the decorators
-def _jit(func: Callable[..., Any], flavour: str, **options: bool) -> Any:
+_DEVICE: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": _DeviceCompiler}
+
+
+def _jit(func: Callable[..., Any], flavour: str, **options: Any) -> Any:
     """Make a dispatcher, with a cache unless it is a device function."""
     kernel = _kernel(func, flavour)
     dispatcher = numba.njit(**FLAGS, **options)(kernel)
@@ -252,12 +309,12 @@ def njit(func: Callable[..., Any]) -> Any:
     0.25
     """
     # A cache of its own took five times the space, and saved no time, warm or cold.
-    return _jit(func, "device", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    return _jit(func, "device", **_DEVICE)
 
 
 def inlined(func: Callable[..., Any]) -> Any:
     """As ``njit``, and copied into its callers by LLVM, whatever its size: for what stands inside a hot loop."""
-    return _jit(func, "inlined", no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)
+    return _jit(func, "inlined", forceinline=True, **_DEVICE)
 
 
 def serial(func: Callable[..., Any]) -> Any:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from io import TextIOWrapper
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from .errors import unknown_name
 from .history import History
 from .hooks import Callback, LambdaCallback, State
 from .layers import count
+from .optimizers import _positive
 from .progress import ProgressBar
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ class _Monitor:
             raise unknown_name("monitor", monitor, MONITORS)
         if mode not in (None, "min", "max"):
             raise ValueError(f"mode: got {mode!r}, expected 'min', 'max', or None for what suits the monitor")
-        _number("min_delta", min_delta, "a finite number of 0 or more", lambda value: 0 <= value < math.inf)
+        _positive("min_delta", min_delta, zero=True)
         self.name, self.min_delta = monitor, float(min_delta)
         self._worst = math.inf if (mode or ("max" if monitor.endswith("accuracy") else "min")) == "min" else -math.inf
         self.best = self._worst
@@ -169,7 +171,8 @@ class Checkpoint(Callback):
         If an argument is out of range, or ``best_only`` goes with ``every_seconds``; by ``fit``, before it begins,
         if there is nothing to monitor.
     OSError
-        By ``fit``, if the file cannot be written. The one before is kept, and so is what was learnt.
+        By ``fit``: before it begins if there is no such folder, later if the file cannot be written. Then the one
+        before is kept, and so is what was learnt.
 
     Examples
     --------
@@ -192,7 +195,7 @@ class Checkpoint(Callback):
         mode: str | None = None,
     ) -> None:
         if every_seconds is not None:
-            seconds("every_seconds", every_seconds)
+            _positive("every_seconds", every_seconds)
             if best_only:
                 raise ValueError(f"every_seconds: got {every_seconds!r} with best_only, which saves after epochs only")
         self.path = os.fspath(path)
@@ -205,6 +208,8 @@ class Checkpoint(Callback):
     def on_train_begin(self, trainer: Trainer, history: History) -> None:
         if self._monitor is not None:
             self._monitor.begin(trainer)
+        if not os.path.isdir(os.path.dirname(os.path.realpath(self.path))):
+            raise FileNotFoundError(errno.ENOENT, "no folder for this file", self.path)
         self._due, self._saved_at = False, time.monotonic()
 
     def on_epoch_end(self, trainer: Trainer, epoch: int, history: History) -> None:
@@ -285,22 +290,3 @@ class CSVLogger(Callback):
         assert self._file is not None
         self._file.write(f"{','.join(cells)}\n")
         self._file.flush()
-
-
-def seconds(argument: str, value: float) -> float:
-    """``value`` as seconds above 0, or an error that names the argument.
-
-    Examples
-    --------
-    >>> seconds("max_seconds", 1)
-    1.0
-    """
-    _number(argument, value, "a number of seconds above 0", lambda value: value > 0)
-    return float(value)
-
-
-def _number(argument: str, value: Any, wanted: str, good: Callable[[Any], bool]) -> None:
-    if isinstance(value, (bool, str)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{argument}: got {value!r}, expected {wanted}")
-    if not good(value):
-        raise ValueError(f"{argument}: got {value!r}, expected {wanted}")

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import arguments
 from .errors import TrainingDiverged
 from .hooks import Callback, State, named
 from .kernels import update
 from .kernels.layout import COST, DELTA
-from .model import _finite
 from .pace import Pace, pace_of
 from .samples import Samples
 from .state import Place
@@ -116,9 +116,13 @@ class Fit:
     def _workspace(self) -> tuple[Workspace, Pace]:
         trainer, network, batch_size = self.trainer, self.trainer.network, self.trainer.batch_size
         numbers = trainer.optimizer.hyperparameters()
-        online = batch_size == 1 and numbers["optimizer"] == update.SGD and numbers["l1"] == numbers["l2"] == 0
-        workspace = Workspace(network._shape, min(batch_size, len(self.samples)), online)
+        plain = numbers["optimizer"] == update.SGD and numbers["l1"] == numbers["l2"] == 0
+        online = batch_size == 1 and plain and not any(trainer.limits.values())
+        workspace = Workspace(network._shape, min(batch_size, len(self.samples)), online, trainer.seed)
         workspace.use_optimizer(numbers, trainer._states)
+        workspace.use_limits(trainer.limits)
+        if trainer.label_smoothing:
+            workspace.use_smoothing(trainer.label_smoothing)
         most = workspace.threads_worth(trainer.n_threads, batch_size)
         for threads in {most, 1}:  # a launch of nothing: what compiles or starts here would be taken for slowness later
             workspace.prepare(DELTA, batch_size, network._theta)
@@ -164,7 +168,8 @@ class Fit:
         # The order within a batch does not matter, so one batch of everything needs none.
         shuffled = trainer.shuffle and trainer.batch_size < self.run.samples
         self._order = self.samples.order(trainer._rng if shuffled else None)
-        self.workspace.point_at(self.samples.inputs, self.samples.targets, self._order)
+        samples = self.samples
+        self.workspace.point_at(samples.inputs, samples.targets, self._order, samples.weights)
         self.workspace.prepare(DELTA, trainer.batch_size, trainer.network._theta)
         self.workspace["total_cost"], self.workspace["total_correct"] = place.cost, place.correct
         place.seconds += time.perf_counter() - begun
@@ -176,7 +181,7 @@ class Fit:
         rates = trainer.optimizer.learning_rates(trainer.updates, updates)
         self.workspace["learning_rates"], self.workspace["updates"] = rates.ctypes.data, trainer.updates
         reached = self.workspace.launch(start, stop, threads)
-        if reached < stop or not _finite(trainer.network._theta):
+        if reached < stop or not arguments.finite(trainer.network._theta):
             failed = trainer.updates + (reached - start) // trainer.batch_size
             # Parameters are good once a batch had a finite cost with them: the first batch here judges the last slice.
             self._restore(now if reached > start else self._before or now)

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike
 from . import arguments
 from .explain import cosine
 from .gradient import Gradient
+from .kernels.costs import GOES_WITH
 from .kernels.layout import DELTA
 from .kernels.states import states
 from .layers import count
@@ -247,11 +248,17 @@ def _states(
 def _costs(net: Network, a: list[np.ndarray], targets: np.ndarray) -> np.ndarray:
     """Each sample's cost, by the formulas of ``kernels/costs.py``; there they are added up on the way."""
     t = np.eye(net.n_out)[targets] if targets.ndim == 1 else targets.astype(np.float64)
-    if net.cost_name != "cross_entropy":
+    if net.cost_name not in GOES_WITH:
+        e = np.abs(a[-1] - t)
+        if net.cost_name in ("absolute_error", "huber"):
+            each = e if net.cost_name == "absolute_error" else np.where(e <= 1, e * e / 2, e - 0.5)
+            return np.asarray(each.sum(axis=1))
         factors = {"sum_of_squares": 1.0, "half_sum_of_squares": 0.5, "mean_squared_error": 1 / net.n_out}
-        return _square_sums(a[-1] - t) * factors[net.cost_name]
+        return _square_sums(e) * factors[net.cost_name]
     z = (a[-2] @ net.weights[-1] + (net.biases[-1] if net.layers[-1].bias else 0)).astype(np.float64)
-    if net.layers[-1].activation == "softmax":
+    if net.cost_name == "poisson":
+        costs = a[-1] - t * z
+    elif net.layers[-1].activation == "softmax":
         costs = t * (np.logaddexp.reduce(z, axis=1, keepdims=True) - z)
     else:
         costs = np.logaddexp(0.0, z) - t * z

@@ -44,6 +44,53 @@ def count(argument: str, value: Any, least: int = 1) -> int:
     return number
 
 
+def fraction(argument: str, value: Any) -> float:
+    """``value`` as a float from 0 to below 1, or an error that names the argument.
+
+    Examples
+    --------
+    >>> fraction("dropout", 0.5)
+    0.5
+    """
+    wanted = "a number from 0 to below 1"
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{argument}: got {value!r}, expected {wanted}")
+    if not 0 <= value < 1:
+        raise ValueError(f"{argument}: got {value!r}, expected {wanted}")
+    return float(value)
+
+
+@dataclass(frozen=True)
+class Dropout:
+    """Leaves each input of the layer behind it out with probability ``rate``, while a Trainer trains and only then.
+
+    "Inverted" (Srivastava et al. 2014): what stays is divided by 1 - rate, so that nothing changes on average, and a
+    trained network needs no correction. Others are left out for each sample and each update; the trainer's seed
+    decides which. A network keeps the rate as its Dense's ``dropout``.
+
+    Parameters
+    ----------
+    rate : float
+        From 0 to below 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no such number.
+
+    Examples
+    --------
+    >>> from fastbp import Network
+    >>> Network(784, [Dropout(0.2), Dense(1024), Dropout(0.5), Dense(10, "softmax")]).layers[1].dropout
+    0.5
+    """
+
+    rate: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rate", fraction("Dropout rate", self.rate))
+
+
 @dataclass(frozen=True)
 class Dense:
     """A fully connected layer: a = f(a_in W + b).
@@ -53,29 +100,32 @@ class Dense:
     n : int
         Units, that is outputs, of the layer.
     activation : str, optional
-        sigmoid, tanh, relu, leaky_relu (slope 0.01), elu, softplus, gelu (tanh form), identity; softmax on the last
-        layer. By default relu in hidden layers and identity in the last.
+        sigmoid, tanh, relu, leaky_relu (slope 0.01), elu, softplus, gelu (tanh form), identity; on the last layer
+        also softmax, and exp for the cost poisson. By default relu in hidden layers and identity in the last.
     bias : bool
         Whether the layer has biases. They begin at zero.
     initializer : str
         How the weights begin: glorot_uniform, glorot_normal (Glorot & Bengio 2010), he_uniform, he_normal (He et
         al. 2015), lecun_normal (LeCun et al. 1998), normal (N(0, 1)) or zeros.
+    dropout : float
+        The share of its inputs to leave out in training, 0 to below 1; a ``Dropout`` before it sets it.
 
     Raises
     ------
     TypeError, ValueError
-        If ``n`` is not a whole number of 1 or more, or a name is not known.
+        If ``n`` is not a whole number of 1 or more, a name is not known, or a rate out of range.
 
     Examples
     --------
     >>> Dense(16, "sigmoid")
-    Dense(n=16, activation='sigmoid', bias=True, initializer='glorot_uniform')
+    Dense(n=16, activation='sigmoid', bias=True, initializer='glorot_uniform', dropout=0.0)
     """
 
     n: int
     activation: str | None = None
     bias: bool = True
     initializer: str = "glorot_uniform"
+    dropout: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "n", count("Dense n", self.n))
@@ -86,6 +136,7 @@ class Dense:
         if not isinstance(self.bias, (bool, np.bool_)):
             raise TypeError(f"bias: got {self.bias!r}, expected True or False")
         object.__setattr__(self, "bias", bool(self.bias))
+        object.__setattr__(self, "dropout", fraction("dropout", self.dropout))
 
     def initial_weights(self, n_in: int, rng: np.random.Generator) -> np.ndarray:
         """Draw the weights, float64 (n_in, n).

@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from . import _threads, arguments
+from . import arguments
 from .errors import unknown_name
 from .gradient import Gradient
 from .kernels import persample
 from .kernels.layout import COST, DELTA, FORWARD
-from .layers import Dense, count, views
+from .layers import Dense, Dropout, count, views
 from .workspace import Shape, Workspace
-
-_finite = arguments.finite
 
 
 class Network:
@@ -32,13 +31,15 @@ class Network:
     ----------
     n_in : int
         Inputs.
-    layers : sequence of Dense
+    layers : sequence of Dense and Dropout
         From the first hidden layer to the output. An activation not given is relu in hidden layers and identity in
-        the last.
+        the last. A ``Dropout`` stands before the Dense whose inputs it leaves out; ``net.layers`` has the Dense alone.
     cost : str, optional
-        Of one sample: sum_of_squares, half_sum_of_squares, mean_squared_error (over the outputs), or cross_entropy
-        (after softmax: categorical; after sigmoid: binary, summed over the outputs). By default cross_entropy after
-        softmax and sigmoid, else half_sum_of_squares.
+        Of one sample, summed over its outputs: sum_of_squares, half_sum_of_squares, mean_squared_error (over the
+        outputs), absolute_error, huber (half the square up to 1, linear beyond), cross_entropy (after softmax:
+        categorical; after sigmoid: binary) or poisson (after exp: a - t log a, of targets of 0 or more).
+        ``kernels/costs.py`` has the formulas. By default cross_entropy after softmax and sigmoid, poisson after exp,
+        else half_sum_of_squares.
     dtype : str or dtype
         float32 or float64, of parameters and of all arithmetic.
     seed : int
@@ -47,7 +48,7 @@ class Network:
     Raises
     ------
     TypeError, ValueError
-        If a size is impossible, a name unknown, softmax not last, or cross_entropy after another activation.
+        If a size is impossible, a name unknown, softmax or exp not last, or the cost none for the last activation.
 
     Examples
     --------
@@ -61,7 +62,7 @@ class Network:
     def __init__(
         self,
         n_in: int,
-        layers: Sequence[Dense],
+        layers: Sequence[Dense | Dropout],
         cost: str | None = None,
         dtype: DTypeLike = "float32",
         seed: int = 0,
@@ -81,7 +82,9 @@ class Network:
             weights[:] = layer.initial_weights(n, rng)
 
     def __repr__(self) -> str:
-        layers = ", ".join(f'Dense({layer.n}, "{layer.activation}")' for layer in self.layers)
+        rates = [f"Dropout({layer.dropout}), " if layer.dropout else "" for layer in self.layers]
+        dense = [f'Dense({layer.n}, "{layer.activation}")' for layer in self.layers]
+        layers = ", ".join(rate + layer for rate, layer in zip(rates, dense, strict=True))
         return f'Network({self.n_in}, [{layers}], cost="{self.cost_name}", dtype="{self.dtype}")'
 
     @property
@@ -166,7 +169,9 @@ class Network:
         out = np.atleast_2d(self.forward(x))
         return (out[:, 0] >= 0.5).astype(np.int64) if self.n_out == 1 else out.argmax(axis=1)
 
-    def cost(self, x: ArrayLike, y: ArrayLike, reduction: str = "mean") -> float:
+    def cost(
+        self, x: ArrayLike, y: ArrayLike, reduction: str = "mean", sample_weight: ArrayLike | None = None
+    ) -> float:
         """The cost, without penalties, averaged over the samples.
 
         Parameters
@@ -177,6 +182,9 @@ class Network:
             With one output also (n,) numbers.
         reduction : str
             "mean" or "sum" over the samples.
+        sample_weight : array_like, (n,), optional
+            Each sample's cost is multiplied by its weight, 0 or more, not all 0. The mean still divides by n, the
+            number of samples, not by the sum of the weights.
 
         Examples
         --------
@@ -187,7 +195,8 @@ class Network:
         if reduction not in ("mean", "sum"):
             raise unknown_name("reduction", reduction, ("mean", "sum"))
         inputs, targets = self._samples(x, y)
-        total, _ = self._pass(COST, inputs, targets)
+        weights = arguments.sample_weight(sample_weight, len(inputs), self.dtype)
+        total, _ = self._pass(COST, inputs, targets, weights=weights)
         return total / len(inputs) if reduction == "mean" else total
 
     def accuracy(self, x: ArrayLike, y: ArrayLike) -> float:
@@ -202,13 +211,13 @@ class Network:
         inputs, targets = self._samples(x, y)
         return self._pass(COST, inputs, targets)[1] / len(inputs)
 
-    def gradient(self, x: ArrayLike, y: ArrayLike) -> Gradient:
+    def gradient(self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Gradient:
         """The gradient of the cost averaged over the samples, by backpropagation.
 
         Parameters
         ----------
-        x, y : array_like
-            As in ``cost``.
+        x, y, sample_weight : array_like
+            As in ``cost``: each sample's gradient is multiplied by its weight, and the sum divided by n.
 
         Returns
         -------
@@ -227,8 +236,9 @@ class Network:
         array([-2., -1.], dtype=float32)
         """
         inputs, targets = self._samples(x, y)
+        weights = arguments.sample_weight(sample_weight, len(inputs), self.dtype)
         flat = np.empty(self.n_parameters, self.dtype)
-        self._pass(DELTA, inputs, targets, grad=flat)
+        self._pass(DELTA, inputs, targets, weights=weights, grad=flat)
         return Gradient(flat, self.n_in, self.layers)
 
     def per_sample_gradients(self, x: ArrayLike, y: ArrayLike) -> np.ndarray:
@@ -272,9 +282,7 @@ class Network:
         >>> Network.from_config(Network(2, [Dense(1)]).config()).n_parameters
         3
         """
-        layers = [
-            {"n": d.n, "activation": d.activation, "bias": d.bias, "initializer": d.initializer} for d in self.layers
-        ]
+        layers = [asdict(layer) for layer in self.layers]
         return {
             "n_in": self.n_in, "layers": layers, "cost": self.cost_name, "dtype": self.dtype.name, "seed": self.seed,
         }  # fmt: skip
@@ -498,6 +506,7 @@ class Network:
         inputs: np.ndarray,
         targets: np.ndarray | None,
         *,
+        weights: np.ndarray | None = None,
         grad: np.ndarray | None = None,
         out: np.ndarray | None = None,
         each: Any = None,
@@ -510,10 +519,9 @@ class Network:
         n = len(inputs)
         workspace = self._borrow(n)
         try:
-            workspace.point_at(inputs, targets)
-            workspace.prepare(what, n, self._theta, grad, each)
-            workspace.output(out)
-            workspace.launch(0, n, workspace.threads_for_one_call(n_threads or _threads.available(), n))
+            workspace.point_at(inputs, targets, weights=weights)
+            workspace.prepare(what, n, self._theta, grad=grad, out=out, each=each)
+            workspace.launch(0, n, workspace.threads_for_one_call(n_threads, n))
             return workspace.totals()
         finally:
             self._spare.append(workspace)

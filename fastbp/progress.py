@@ -51,6 +51,7 @@ class ProgressBar(Callback):
         if trainer.run.validated:
             shown["validation accuracy"] = f"{history.validation_accuracy[-1]:.4f}"
         if self._bar is not None:
+            self.on_slice_end(trainer, history)  # so that the bar shown with the numbers is as far as they are
             self._bar.set_description(f"epoch {epoch + 1}/{trainer.run.epochs}", refresh=False)
             self._bar.set_postfix(shown)
         else:

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from .optimizers import _positive
+
 # Of a larger x only rows spread over it are looked at: a fingerprint should take nothing beside an epoch.
 FINGERPRINT_BYTES = 1 << 18
 
@@ -24,6 +26,8 @@ class Samples:
         As ``Network`` has checked them.
     rows : (n,) ndarray of int64, optional
         The rows to train on, ascending; None for all.
+    weights : (len(inputs),) ndarray of the network's dtype, optional
+        What each counts; None for one.
 
     Examples
     --------
@@ -34,6 +38,7 @@ class Samples:
     inputs: np.ndarray
     targets: np.ndarray
     rows: np.ndarray | None = None
+    weights: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.inputs) if self.rows is None else len(self.rows)
@@ -65,6 +70,7 @@ class Samples:
         """
         step = max(1, -(-self.inputs.nbytes // FINGERPRINT_BYTES))
         found = {"x": _describe(self.inputs, step), "y": _describe(self.targets)}
+        found |= {} if self.weights is None else {"sample_weight": _describe(self.weights)}
         return found | {"training samples": "all" if self.rows is None else _describe(self.rows)}
 
 
@@ -98,11 +104,7 @@ def hold_out(inputs: np.ndarray, targets: np.ndarray, share: float, seed: int) -
     >>> len(training), held_out.targets
     (6, array([0, 0, 1, 1]))
     """
-    wanted = "a share of the samples, above 0 and below 1"
-    if isinstance(share, (bool, str)) or not isinstance(share, (int, float, np.integer, np.floating)):
-        raise TypeError(f"validation_split: got {share!r}, expected {wanted}")
-    if not 0 < share < 1:
-        raise ValueError(f"validation_split: got {share!r}, expected {wanted}")
+    _positive("validation_split", share, below=1)
     n = len(inputs)
     if n < 2:
         raise ValueError(f"validation_split: got {share!r} of one sample, expected two samples or more")

@@ -199,8 +199,10 @@ def _comparable(state: State) -> dict[str, Any]:
 def _text(value: Any) -> str:
     """A value in few words: a network's layers by their sizes and activations."""
     if isinstance(value, list):
+        rates = [f" after dropout {layer['dropout']}" if layer.get("dropout") else "" for layer in value]
         biases = ["" if layer["bias"] else " without bias" for layer in value]
-        return ", ".join(f"{layer['n']} {layer['activation']}{no}" for layer, no in zip(value, biases, strict=True))
+        more = [rate + no for rate, no in zip(rates, biases, strict=True)]
+        return ", ".join(f"{layer['n']} {layer['activation']}{rest}" for layer, rest in zip(value, more, strict=True))
     if isinstance(value, Mapping):
         return "a schedule"
     return "none" if value is None else str(value)

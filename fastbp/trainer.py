@@ -1,7 +1,4 @@
-"""Trainer: all that a training is, from its first epoch to its last, in one process or in several.
-
-What one call of ``fit`` does is in ``fitting.py``.
-"""
+"""Trainer: all that a training is, in one process or in several; what a call of ``fit`` does is in ``fitting.py``."""
 
 from __future__ import annotations
 
@@ -9,26 +6,28 @@ import math
 import os
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import _threads, state
-from .callbacks import seconds
+from . import _threads, arguments, state
 from .checkpoint import finite_parameters
 from .errors import CheckpointError
 from .fitting import Fit, Run
 from .history import History
 from .hooks import Callback, as_callbacks, named
-from .layers import count
+from .layers import count, fraction
 from .model import Network
-from .optimizers import OPTIMIZERS, Adam, Optimizer
+from .optimizers import OPTIMIZERS, Adam, Optimizer, _positive
 from .progress import ProgressBar
 from .samples import Samples, hold_out
 from .state import Place, State
+
+# What a checkpoint has of a trainer, beside its optimizer's.
+SETTINGS = ("batch_size", "shuffle", "seed", "clip_norm", "clip_sample_norm", "max_norm", "label_smoothing")
 
 
 class Trainer:
@@ -47,13 +46,25 @@ class Trainer:
         Of the order in which samples are taken.
     shuffle : bool
         Whether every epoch takes the samples in a new order.
+    clip_norm : float, optional
+        The most that the Euclidean norm of a batch's gradient, all parameters together, may be: a longer one is
+        scaled to it before the update (Pascanu et al. 2013). Penalties and weight decay are not part of it: they are
+        added after, as with ``torch.nn.utils.clip_grad_norm_``.
+    clip_sample_norm : float, optional
+        The same for every sample's gradient, times its weight, before they are averaged (Abadi et al. 2016).
+    max_norm : float, optional
+        After every update the weights that lead into a unit, a column of W without the bias, are scaled to this
+        Euclidean norm where theirs is larger, in every layer (Srivastava et al. 2014, section 5.1).
+    label_smoothing : float
+        From 0 to below 1: a class's targets become (1 - s) one-hot + s / n_out in training (Szegedy et al. 2016), in
+        ``history.cost`` too, and nowhere else. For classes, softmax and cross_entropy only.
 
     Attributes
     ----------
-    history : History
-        Of all epochs so far.
-    updates : int
-        How many were done.
+    history, updates, place : History, int, Place
+        Of all epochs so far; how many there were; where it is within an epoch.
+    limits : dict
+        ``clip_norm``, ``clip_sample_norm`` and ``max_norm``, None for no limit.
     run : Run
         What the running fit is about, for callbacks.
 
@@ -80,6 +91,10 @@ class Trainer:
         n_threads: int | None = None,
         seed: int = 0,
         shuffle: bool = True,
+        clip_norm: float | None = None,
+        clip_sample_norm: float | None = None,
+        max_norm: float | None = None,
+        label_smoothing: float = 0.0,
     ) -> None:
         if not isinstance(network, Network):
             raise TypeError(f"network: got {network!r}, expected a Network")
@@ -90,6 +105,13 @@ class Trainer:
         self.batch_size = count("batch_size", batch_size)
         self.n_threads = _threads.check(n_threads)
         self.shuffle = bool(shuffle)
+        given = {"clip_norm": clip_norm, "clip_sample_norm": clip_sample_norm, "max_norm": max_norm}
+        self.limits = {name: arguments.limit(name, value) for name, value in given.items()}
+        self.label_smoothing = fraction("label_smoothing", label_smoothing)
+        classifies = network.cost_name == "cross_entropy" and network.layers[-1].activation == "softmax"
+        if self.label_smoothing and not classifies:
+            pair = f"{network.cost_name} after {network.layers[-1].activation}"
+            raise ValueError(f"label_smoothing: got {label_smoothing} for {pair}, expected cross_entropy after softmax")
         self.history = History()
         self.updates = 0
         self.seed = count("seed", seed, 0)
@@ -110,6 +132,8 @@ class Trainer:
         validation_split: float | None = None,
         max_seconds: float | None = None,
         resume: str | os.PathLike[str] | None = None,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[int, float] | str | None = None,
     ) -> History:
         """Train for ``epochs`` epochs more; calling it again goes on where it stopped, also within an epoch.
 
@@ -135,6 +159,12 @@ class Trainer:
         resume : str or PathLike, optional
             A checkpoint of the same training (``Checkpoint``, ``save``): take its state, go on from there, and end in
             the same bits as if it had never stopped.
+        sample_weight : array_like, (n,), optional
+            Each sample's cost and gradient is multiplied by its weight, 0 or more, not all 0; a batch still divides by
+            its number of samples. ``history.cost`` is weighted so, accuracy and validation are not.
+        class_weight : dict of class to weight, or "balanced", optional
+            Multiplied into the samples' weights. A class that the dict has not counts 1. "balanced" is n / (k n_c) for
+            a class of n_c of the n samples trained on, k classes in all (as scikit-learn has it).
 
         Returns
         -------
@@ -147,18 +177,20 @@ class Trainer:
         TrainingDiverged
             If the cost or a parameter became NaN or infinite; the network keeps the last good parameters.
         CheckpointError
-            If the checkpoint is damaged, or of another network, optimizer, batch size, seed or data; nothing is
-            changed then.
+            If the checkpoint is damaged, or of another network, optimizer, batch size, seed or data.
         FileNotFoundError, OSError
-            If the checkpoint is not there, or cannot be read; nothing is changed then.
+            If the checkpoint is not there, or cannot be read.
         TypeError, ValueError
-            If an argument is wrong; nothing is changed then.
+            If an argument is wrong. As before a CheckpointError, nothing is changed then.
         """
         begun = time.monotonic()
         epochs = count("epochs", epochs)
-        deadline = begun + (math.inf if max_seconds is None else seconds("max_seconds", max_seconds))
+        if max_seconds is not None:
+            _positive("max_seconds", max_seconds)
+        deadline = math.inf if max_seconds is None else begun + max_seconds
         hooks = [*([ProgressBar()] if progress else []), *as_callbacks(callbacks)]
         samples, held_out = self._divide(x, y, validation, validation_split)
+        samples = self._weighted(samples, sample_weight, class_weight)
         saved = None if resume is None else self._checked(resume, samples)
         self.optimizer.learning_rates(self.updates if saved is None else saved.updates, 1)
         # Nothing was changed so far.
@@ -233,7 +265,7 @@ class Trainer:
         """
         saved = state.read(path)
         settings = dict(saved.settings)
-        name, rest = settings.pop("optimizer"), {key: settings.pop(key) for key in ("batch_size", "shuffle", "seed")}
+        name, rest = settings.pop("optimizer"), {key: settings.pop(key) for key in SETTINGS if key in settings}
         if optimizer is None and isinstance(settings["learning_rate"], dict):
             raise ValueError(f"optimizer: got none, but the learning rate was a schedule: give an {name} with one")
         if optimizer is not None and (optimizer.name, optimizer.n_states) != (name, len(saved.states)):
@@ -252,12 +284,27 @@ class Trainer:
     ) -> tuple[Samples, Samples | None]:
         """What to train on, and what to validate on."""
         inputs, targets = self.network._samples(x, y)
+        if self.label_smoothing and targets.ndim > 1:
+            raise ValueError(f"label_smoothing: got rows of targets of shape {targets.shape} in y, expected classes")
         if validation_split is not None:
             if validation is not None:
                 raise ValueError(f"validation_split: got {validation_split!r} beside validation, expected one of them")
             return hold_out(inputs, targets, validation_split, self.seed)
         held_out = None if validation is None else Samples(*self.network._samples(*_pair(validation)))
         return Samples(inputs, targets), held_out
+
+    def _weighted(
+        self, samples: Samples, sample_weight: ArrayLike | None, class_weight: Mapping[int, float] | str | None
+    ) -> Samples:
+        """The samples, with what each counts."""
+        network, n = self.network, len(samples.inputs)
+        weights = arguments.sample_weight(sample_weight, n, network.dtype)
+        if class_weight is not None:
+            of_class = arguments.class_weight(class_weight, samples.targets, network.n_out, samples.rows)
+            weights = (of_class if weights is None else of_class * weights).astype(network.dtype)
+        if weights is not None and not weights[slice(None) if samples.rows is None else samples.rows].any():
+            raise ValueError("sample_weight, class_weight: got 0 for every sample to train on, expected some above 0")
+        return replace(samples, weights=weights)
 
     def _state(self) -> State:
         kept = {name: callback.state() for name, callback in named(self._callbacks).items()}
@@ -275,7 +322,8 @@ class Trainer:
         )
 
     def _settings(self, updates: int) -> dict[str, Any]:
-        return state.settings_of(self.optimizer, updates, self.batch_size, self.shuffle, self.seed)
+        settings = state.settings_of(self.optimizer, updates, self.batch_size, self.shuffle, self.seed)
+        return settings | self.limits | {"label_smoothing": self.label_smoothing}
 
     def _checked(self, path: str | os.PathLike[str], samples: Samples) -> State:
         """The state in a checkpoint, if it is of this training."""

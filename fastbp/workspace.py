@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from struct import Struct
 from typing import Any
 
 import numpy as np
 
 from . import _threads
 from ._jit import address, types
-from .kernels import activations, costs, minibatch, packing, team
+from .arguments import address_of
+from .kernels import activations, costs, limits, minibatch, packing, team
 from .kernels.layout import (
     DELTA,
     FLOAT32,
@@ -40,7 +42,7 @@ SCALARS = {np.dtype(np.float32): types.float32, np.dtype(np.float64): types.floa
 BLOCK_NUMBERS, BLOCK_ROWS = 1 << 20, 1024
 # Samples a chunk: rows enough to reuse a panel of W while it is in the cache, chunks enough for the threads. They
 # depend on the network and the batch alone, as costs are added up chunk by chunk.
-CHUNK_ROWS, MOST_CHUNK_ROWS = 24, 96
+CHUNK_ROWS, MOST_CHUNK_ROWS, CHUNK_SECONDS = 24, 96, 4e-6
 # Rows of a gradient tile, 64 as the inputs that a word of the masks covers: 64 x 32 numbers are 8 KiB, and stay in the
 # first-level cache through their update.
 TILE_ROWS = 64
@@ -55,16 +57,9 @@ RATE, SAMPLE_SECONDS, WAKE_SECONDS = 1.5e11, 5e-8, 1e-4
 # Below so many rows W's way through the cache takes longer than the arithmetic. Threads meet after each stage.
 FULL_RATE_ROWS, MEETING_SECONDS = 8, 3e-7
 
-# Where the fields that every call sets lie in the run record, seen as integers: ten times quicker than by name.
-_FIELDS = {name: index for index, name in enumerate(RUN.names or ())}
-_X, _X_KIND, _Y, _IS_CLASS, _ORDER, _SKIP = map(
-    _FIELDS.__getitem__, ("x", "x_kind", "y", "y_is_class", "order", "skip_zeros")
-)
-_WHAT, _BATCH, _AVERAGE, _THETA, _GRAD, _HITS, _OUT = map(
-    _FIELDS.__getitem__, ("what", "batch", "average", "flat_theta", "flat_grad", "count_hits", "out")
-)
-_CHUNK, _TOTAL_COST, _TOTAL_CORRECT = (_FIELDS[name] for name in ("chunk_rows", "total_cost", "total_correct"))
-_STAGES, _N_STAGES = _FIELDS["stages"], _FIELDS["n_stages"]
+# What every call sets lies together in the run record, and is written at once: that is ten times quicker than by name.
+_OFFSETS = {name: RUN.fields[name][1] for name in RUN.names}  # type: ignore[union-attr, index]
+_DATA, _CALL, _TOTALS = Struct("7q"), Struct("12q"), Struct("qd")
 
 
 @cache
@@ -93,6 +88,11 @@ class Shape:
         products = [a * b for a, b in zip(self.sizes, self.sizes[1:], strict=False)]
         return 3 * sum(products) - products[0]
 
+    @cached_property
+    def sample_seconds(self) -> float:
+        """About what one thread needs for a sample of a large batch."""
+        return SAMPLE_SECONDS + self.multiply_adds / RATE
+
 
 def block_rows(shape: Shape) -> int:
     """The most samples at work at a time: a block. It depends on the network alone, and so do the bits."""
@@ -118,18 +118,21 @@ class Workspace:
         Samples of the largest batch; more than a block holds go through in blocks.
     online : bool
         Whether every launch will be online SGD (``kernels/online.py``).
+    dropout_seed : int, optional
+        Of the masks of dropout; None leaves nothing out, whatever the layers say.
     """
 
-    def __init__(self, shape: Shape, rows: int, online: bool = False) -> None:
-        self.shape, self.online = shape, online
+    def __init__(self, shape: Shape, rows: int, online: bool = False, dropout_seed: int | None = None) -> None:
+        self.shape, self.online, self.dropout_seed = shape, online, dropout_seed
         self.rows = min(block_rows(shape), -(-rows // 8) * 8)
         self.run = np.zeros(1, RUN)
         self._numbers: dict[str, np.ndarray] = {}
-        self._integers = self.run.view(np.int64)
+        self._fields = self.run.data.cast("B")
         self._layer_table()
         self._tile_table()
         self._allocate()
-        self._plans: dict[tuple[int, int | None], np.ndarray] = {}
+        self._plans: dict[tuple[int, Any], tuple[int, int]] = {}
+        self._stages: list[np.ndarray] = []  # kept: plans have their addresses
         self._at = self.run.ctypes.data
 
     def __setitem__(self, field: str, value: float) -> None:
@@ -141,7 +144,7 @@ class Workspace:
     def _keep(self, field: str, array: np.ndarray) -> np.ndarray:
         """Hold on to ``array`` and let kernels find it under ``field``."""
         self._numbers[field] = array
-        self._integers[_FIELDS[field]] = array.ctypes.data
+        self[field] = array.ctypes.data
         return array
 
     def _layer_table(self) -> None:
@@ -153,21 +156,32 @@ class Workspace:
         for index, layer in enumerate(shape.layers):
             code = activations.CODES[str(layer.activation)]
             ld = leading_dimension(layer.n, itemsize)
+            drop = self._dropout(index, layer.dropout)
+            if index > 0 and drop[0]:
+                a_in, acts = acts, acts + ld_in * self.rows
             z = a = acts
-            if code in activations.KEEPS_Z or (index == last and shape.cost == "cross_entropy"):
+            if code in activations.KEEPS_Z or (index == last and shape.cost in costs.GOES_WITH):
                 acts = a = acts + ld * self.rows
             first = index == 0
             has_wt = not first and not self.online  # nothing flows back through the first layer
             sizes, weights = (n_in, layer.n, pad(layer.n), layer.bias, code), (flat, w, wt if has_wt else -1)
-            table[index] = (first, *sizes, *weights, a_in, ld_in, z, a, deltas, ld)
+            table[index] = (first, *sizes, *weights, a_in, ld_in, z, a, deltas, ld, *drop)
             acts, deltas = acts + ld * self.rows, deltas + ld * self.rows
             flat, w = flat + layer.n_parameters(n_in), w + packed_size(n_in + 1, layer.n)
             wt += packed_size(layer.n, n_in) if has_wt else 0
             n_in, ld_in, a_in = layer.n, ld, a
         self.layers, self.sizes = table, {"acts": acts, "deltas": deltas, "theta": w, "wt": wt}
         self["n_layers"], self["cost"] = last + 1, costs.CODES[shape.cost]
-        self["n_in"] = shape.n_in
+        self["n_in"], self["shrink"] = shape.n_in, 1.0
         self["layers"] = table.ctypes.data
+
+    def _dropout(self, index: int, rate: float) -> tuple[int, int, float]:
+        """A layer's numbers for ``kernels/dropout.py``: its rate's digits, its masks' key, and what they hold but 0."""
+        if self.dropout_seed is None or not rate:
+            return 0, 0, 1.0
+        key = np.random.SeedSequence([self.dropout_seed, index]).generate_state(1, np.uint64)
+        digits = np.array(rate * 2.0**64, np.uint64)
+        return int(digits.view(np.int64)), int(key.view(np.int64)[0]), 1 / (1 - rate)
 
     def _tile_table(self) -> None:
         """Cut every layer's panels into tiles of about TILE_ROWS rows, the larger ones first."""
@@ -201,34 +215,44 @@ class Workspace:
         self._keep("group_bytes", np.zeros(rows // 8 * words, np.int64))
 
     # ------------------------------------------------------------ what to work on
-    def point_at(self, x: np.ndarray, y: np.ndarray | None, order: np.ndarray | None = None) -> None:
+    def point_at(
+        self,
+        x: np.ndarray,
+        y: np.ndarray | None,
+        order: np.ndarray | None = None,
+        weights: np.ndarray | None = None,
+    ) -> None:
         """Let the next launches take their samples from here; the arrays must stay alive until then."""
-        fields = self._integers
-        fields[_X], fields[_X_KIND] = x.ctypes.data, X_KINDS[x.dtype]
-        fields[_Y], fields[_IS_CLASS] = (0, 0) if y is None else (y.ctypes.data, y.dtype == np.int64)
-        fields[_ORDER] = 0 if order is None else order.ctypes.data
-        fields[_SKIP] = mostly_zero(x)
+        x_at, *others = (0 if array is None else address_of(array) for array in (x, y, weights, order))
+        is_class = y is not None and y.dtype.kind == "i"
+        kinds_and_places = (x_at, X_KINDS[x.dtype], others[0], is_class, *others[1:])
+        _DATA.pack_into(self._fields, _OFFSETS["x"], *kinds_and_places, mostly_zero(x))
 
     def prepare(
-        self, what: int, batch: int, theta: np.ndarray, grad: np.ndarray | None = None, each: Any = None
+        self,
+        what: int,
+        batch: int,
+        theta: np.ndarray,
+        *,
+        grad: np.ndarray | None = None,
+        out: np.ndarray | None = None,
+        each: Any = None,
     ) -> None:
         """Set what the next launches compute (FORWARD, COST or DELTA), and of which flat parameters.
 
-        Hits are counted too, unless only a gradient is wanted. ``each``: a task of ``kernels/persample.py`` to run on
-        every chunk's deltas, in place of the tiles of a gradient.
+        Hits are counted too, unless only a gradient is wanted. ``out``: where the outputs go, (n, n_out). ``each``: a
+        task to run on every chunk's deltas in place of a gradient's tiles (kernels/persample.py); it writes ``out``.
         """
-        fields = self._integers
         if what == DELTA and "grad" not in self._numbers:
             self._keep("grad", _buffer(self.sizes["theta"], self.shape.dtype))
         plan = self._plan(what, each)
-        fields[_STAGES], fields[_N_STAGES] = plan.ctypes.data, len(plan)
-        fields[_WHAT], fields[_BATCH], fields[_AVERAGE] = what, batch, each is None
-        fields[_THETA], fields[_GRAD] = theta.ctypes.data, 0 if grad is None else grad.ctypes.data
-        fields[_HITS], fields[_CHUNK] = grad is None, self._chunk_rows(batch)
-        fields[_TOTAL_COST] = fields[_TOTAL_CORRECT] = 0  # a float's 0 has the bits of an int's
+        sizes = (what, batch, self._chunk_rows(batch), each is None)
+        arrays = (0 if array is None else address_of(array) for array in (theta, grad, out))
+        # The last two are totals: a float's 0 has the bits of an int's.
+        _CALL.pack_into(self._fields, _OFFSETS["n_stages"], *plan, *sizes, *arrays, grad is None, 0, 0)
 
-    def _plan(self, what: int, each: Any = None) -> np.ndarray:
-        """The stages of a launch (STAGE records): packing, those of every block of samples, and unpacking."""
+    def _plan(self, what: int, each: Any = None) -> tuple[int, int]:
+        """How many stages a launch has, packing, those of every block of samples, and unpacking; where they are."""
         if (what, each) not in self._plans:
             n, online = len(self.layers), self.online and what == DELTA
             passes = self._wide_stages(what, online) if self._is_wide() else [self._narrow_stage(what, online)]
@@ -236,10 +260,24 @@ class Workspace:
             if each is not None:
                 stages.append({"work": each})
             elif what == DELTA and not online:
-                stages.append({"work": minibatch.tiles, "tasks": len(self.tiles)})
+                stages += self._tile_stages()
             stages.append({"work": packing.unpack, "tasks": n})
-            self._plans[what, each] = self._stage_table(stages)
+            self._stages.append(self._stage_table(stages))
+            self._plans[what, each] = len(stages), self._stages[-1].ctypes.data
         return self._plans[what, each]
+
+    def _tile_stages(self) -> list[dict[str, Any]]:
+        """Phase 2: one stage, or more where a limit has to be known before the updates, or kept after them."""
+        tiles = {"work": minibatch.tiles, "tasks": len(self.tiles)}
+        stages = [{**tiles, "gradient": 1, "step": 1}]
+        if self["clip_norm"]:
+            stages = [{**tiles, "gradient": 1, "measure": 1}, {**tiles, "step": 1}]
+        if self["clip_sample_norm"]:
+            stages.insert(0, {"work": limits.clip_samples})
+        if self["max_norm"]:
+            panels = sum(-(-int(width) // PANEL) for width in self.layers["width"])
+            stages.append({"work": limits.shorten, "tasks": panels})
+        return stages
 
     def _is_wide(self) -> bool:
         return bool(max(self.layers["width"]) >= WIDE_PANELS * PANEL)
@@ -272,7 +310,8 @@ class Workspace:
         return table
 
     def _chunk_rows(self, batch: int) -> int:
-        return max(CHUNK_ROWS, min(MOST_CHUNK_ROWS, min(batch, self.rows) // 8))
+        least = max(CHUNK_ROWS, int(CHUNK_SECONDS / self.shape.sample_seconds))
+        return min(MOST_CHUNK_ROWS, max(least, min(batch, self.rows) // 8))
 
     def use_optimizer(self, hyperparameters: dict[str, float], states: Sequence[np.ndarray]) -> None:
         """Let launches update, with these hyper-parameters, and these flat state vectors."""
@@ -282,9 +321,18 @@ class Workspace:
             self._keep(f"state{k}", _buffer(self.sizes["theta"], self.shape.dtype))
             self[f"flat_state{k}"] = state.ctypes.data
 
-    def output(self, out: np.ndarray | None) -> None:
-        """Where the last layer's activations go, (n, n_out); None: nowhere."""
-        self._integers[_OUT] = 0 if out is None else out.ctypes.data
+    def use_limits(self, given: dict[str, float | None]) -> None:
+        """Clip gradients and weights to these norms (``kernels/limits.py``); call it before any ``prepare``."""
+        for field, value in given.items():
+            self[field] = value or 0.0
+        if self["clip_norm"]:
+            self._keep("column_squares", _buffer(PANEL * len(self.tiles), self.shape.dtype))
+            self._keep("squares", np.zeros(len(self.tiles)))
+
+    def use_smoothing(self, share: float) -> None:
+        """Take for each class the targets (1 - share) one-hot + share / n_out."""
+        n = self.shape.sizes[-1]
+        self._keep("class_rows", np.ascontiguousarray((1 - share) * np.eye(n) + share / n, self.shape.dtype))
 
     def fits(self, rows: int) -> bool:
         """Whether this workspace serves batches of ``rows`` samples as a new one would."""
@@ -292,20 +340,22 @@ class Workspace:
 
     def totals(self) -> tuple[float, int]:
         """(Summed cost, how many samples were classified right) since ``prepare``."""
-        return float(self["total_cost"]), int(self["total_correct"])
+        correct, cost = _TOTALS.unpack_from(self._fields, _OFFSETS["total_correct"])
+        return cost, correct
 
     # ------------------------------------------------------------ launches
     def threads_worth(self, n_threads: int, rows: int) -> int:
         """How many of ``n_threads`` may pay for meeting after every stage of a block of samples: all, or one."""
         rows = min(rows, self.rows)
         seconds = rows * SAMPLE_SECONDS + max(rows, FULL_RATE_ROWS) * self.shape.multiply_adds / RATE
-        meetings = len(self._plan(DELTA)) * MEETING_SECONDS
+        meetings = self._plan(DELTA)[0] * MEETING_SECONDS
         return n_threads if n_threads > 1 and seconds * (1 - 1 / n_threads) > meetings else 1
 
-    def threads_for_one_call(self, n_threads: int, rows: int) -> int:
+    def threads_for_one_call(self, n_threads: int | None, rows: int) -> int:
         """The same for a single call, whose threads have gone to sleep since the last one."""
-        seconds = rows * (SAMPLE_SECONDS + self.shape.multiply_adds / RATE)
-        return n_threads if n_threads > 1 and seconds * (1 - 1 / n_threads) > WAKE_SECONDS else 1
+        if n_threads == 1 or rows * self.shape.sample_seconds < WAKE_SECONDS:
+            return 1  # before asking the system how many CPUs there are
+        return n_threads or _threads.available()
 
     def launch(self, start: int, stop: int, n_threads: int) -> int:
         """Work through places ``start`` to ``stop``; the first place not done (``minibatch._launch``)."""

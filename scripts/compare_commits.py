@@ -1,9 +1,9 @@
 """Whether a change made fastbp slower: two commits side by side, each from its own source tree, in turns.
 
     pip install -e .
-    python scripts/compare_commits.py                               # the working tree against HEAD~1, a minute
-    python scripts/compare_commits.py --base HEAD                   # against the last commit: what is not committed
-    python scripts/compare_commits.py --base HEAD~3 --head HEAD --factor 1.05 --cells adam '784-100-10/*'
+    python scripts/compare_commits.py                       # the working tree against HEAD~1, a minute
+    python scripts/compare_commits.py HEAD                  # against the last commit: what is not committed
+    python scripts/compare_commits.py HEAD~3 HEAD --factor 1.05 --cells adam '784-100-10/*'
 
 The base is checked out into a temporary folder, which is removed whatever happens. Each side runs in a process of its
 own with a kernel cache of its own, on the synthetic digits of this script's own tree. The two take turns; what counts
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
+import importlib
 import json
 import math
 import os
@@ -30,6 +31,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,41 +44,14 @@ REST = 0.02  # the last turn's OpenMP threads spin for some milliseconds before 
 Work = Callable[[], object]
 
 
-def epoch(batch_size: int, *hidden: int, adam: bool = False) -> Work:
-    """One epoch of 6,000 synthetic digits."""
-    from benchmarks.workloads import digits_like, network, trainer
-
-    from fastbp import Adam
-
-    x, y = digits_like(6000)
-    ours = trainer(network((784, *hidden, 10)), batch_size, optimizer=Adam() if adam else None)
-    return lambda: ours.fit(x, y, epochs=1)
-
-
-def gradient() -> Work:
-    """One gradient of 24-8-2 on 200 samples."""
-    from benchmarks.calls import SmallGradient
-
-    (benchmark := SmallGradient()).setup()
-    return benchmark.time_gradient  # type: ignore[no-any-return, unused-ignore]
-
-
-def forward() -> Work:
-    """The outputs of the seed network for 10,000 images."""
-    from benchmarks.workloads import digits_like, network
-
-    net, (x, _) = network(), digits_like(10_000)
-    return lambda: net.forward(x)
-
-
-CELLS: dict[str, Callable[[], Work]] = {
-    "784-16-16-10/1": lambda: epoch(1, 16, 16),
-    "784-16-16-10/10": lambda: epoch(10, 16, 16),
-    "784-16-16-10/100": lambda: epoch(100, 16, 16),
-    "784-100-10/100": lambda: epoch(100, 100),
-    "adam": lambda: epoch(100, 16, 16, adam=True),
-    "gradient": gradient,
-    "forward": forward,
+EPOCHS = ("16-16-10/1", "16-16-10/10", "16-16-10/100", "100-10/100", "512-512-10/100", "800-800-10/1")
+# name: (a benchmark of asv_benchmarks/, its parameters)
+CELLS: dict[str, tuple[str, ...]] = {
+    **{f"784-{name}": ("training.Epoch.time_epoch", f"784-{name}") for name in EPOCHS},
+    "adam": ("training.Optimizers.time_epoch", "Adam", "float32"),
+    "4-32-16-4": ("training.FullBatch.time_adam_step",),
+    "gradient": ("calls.SmallGradient.time_gradient",),
+    "forward": ("calls.Digits.time_forward",),
 }
 
 
@@ -87,7 +62,11 @@ def load(tree: str, cell: str) -> Work:
     found = Path(fastbp.__file__).resolve()
     if not found.is_relative_to(Path(tree).resolve()):
         raise ImportError(f"imports {found} instead")
-    return CELLS[cell]()
+    name, *parameters = CELLS[cell]
+    module, group, method = name.split(".")
+    benchmark = getattr(importlib.import_module(f"benchmarks.{module}"), group)()
+    benchmark.setup(*parameters)
+    return partial(getattr(benchmark, method), *parameters)
 
 
 def timed(work: Work, repeats: int) -> float:
@@ -239,8 +218,8 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     parser = argparse.ArgumentParser(description="Is a commit slower than another?", epilog="See this file's head.")
-    parser.add_argument("--base", default="HEAD~1", metavar="REV", help="what to compare with (HEAD~1)")
-    parser.add_argument("--head", metavar="REV", help="what may be slower (the working tree)")
+    parser.add_argument("base", nargs="?", default="HEAD~1", metavar="BASE", help="the commit before (HEAD~1)")
+    parser.add_argument("head", nargs="?", metavar="HEAD", help="the commit that may be slower (the working tree)")
     parser.add_argument("--factor", type=float, default=1.10, help="how much slower is too slow (1.10)")
     parser.add_argument("--cells", nargs="+", default=["*"], metavar="CELL", help=f"of {', '.join(CELLS)}; or globs")
     parser.add_argument("--rounds", type=int, default=7, help="turns of each side; the median counts (7)")
@@ -259,7 +238,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
             found = "the working tree" if revision is None else git("log", "-1", "--format=%h %s", revision, "--")
             setattr(options, f"{name}_is", f"{name}: {found}"[:80])
         except ValueError as error:
-            parser.error(f"--{name}: {error} (a shallow clone lacks old commits: git fetch --unshallow)")
+            parser.error(f"{name.upper()}: {error} (a shallow clone lacks old commits: git fetch --unshallow)")
     return options
 
 

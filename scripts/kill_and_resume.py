@@ -15,6 +15,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 import warnings
 from collections import Counter
 from pathlib import Path
@@ -64,6 +65,8 @@ def train_and_be_killed(path: Path, samples: tuple[np.ndarray, np.ndarray], afte
         try:
             result.write_bytes(outcome(train(path, samples)))
             status = 0
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(status)
     time.sleep(after)

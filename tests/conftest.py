@@ -46,4 +46,6 @@ def targets_for(cost: str, n: int, n_out: int, rng: np.random.Generator) -> NDAr
     """Targets that suit a cost: integer classes where there are two outputs or more, numbers where there is one."""
     if n_out > 1:
         return rng.integers(0, n_out, n)
+    if cost == "poisson":
+        return rng.poisson(2.0, n).astype(np.float64)
     return rng.integers(0, 2, n).astype(np.float64) if cost == "cross_entropy" else rng.normal(size=n)

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fastbp import Dense, Network
-from fastbp.kernels.activations import CODES
+from fastbp.kernels.activations import CODES, LAST_ONLY
 
 ACTIVATIONS = sorted(CODES)
 N_IN = 5
@@ -21,9 +21,9 @@ N_IN = 5
 
 def make(activation: str, dtype: str = "float32") -> Network:
     """A network with the activation wherever it may be, a layer without biases, and biases that are not zero."""
-    hidden = "tanh" if activation == "softmax" else activation
+    hidden = "tanh" if activation in LAST_ONLY else activation
     layers = [Dense(7, hidden), Dense(4, hidden, bias=False), Dense(3, activation)]
-    network = Network(N_IN, layers, cost="sum_of_squares", dtype=dtype)
+    network = Network(N_IN, layers, cost="poisson" if activation == "exp" else "sum_of_squares", dtype=dtype)
     network.set_parameters(np.random.default_rng(7).normal(0.0, 0.8, network.n_parameters))
     return network
 

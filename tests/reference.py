@@ -55,10 +55,18 @@ ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]
     "gelu": (lambda z: 0.5 * z * (1.0 + np.tanh(gelu_inner(z))), gelu_slope),
     "identity": (lambda z: z, np.ones_like),
 }
-SQUARES = ("sum_of_squares", "half_sum_of_squares", "mean_squared_error")
+LAST_ONLY = {"softmax": softmax, "exp": np.exp}  # activations whose slope no other layer and no other cost asks for
+# name: (the cost of the errors e = a - y, dC/da).
+DIFFERENCES: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
+    "sum_of_squares": (lambda e: e**2, lambda e: 2 * e),
+    "half_sum_of_squares": (lambda e: e**2 / 2, lambda e: e),
+    "mean_squared_error": (lambda e: e**2 / len(e), lambda e: 2 * e / len(e)),
+    "absolute_error": (np.abs, np.sign),
+    "huber": (lambda e: np.where(np.abs(e) <= 1, e**2 / 2, np.abs(e) - 0.5), lambda e: np.clip(e, -1.0, 1.0)),
+}
 # Every activation of the last layer with every cost that goes with it.
-PAIRS = [(f, c) for f in (*ACTIVATIONS, "softmax") for c in SQUARES]
-PAIRS += [("softmax", "cross_entropy"), ("sigmoid", "cross_entropy")]
+PAIRS = [(f, c) for f in (*ACTIVATIONS, "softmax") for c in DIFFERENCES]
+PAIRS += [("softmax", "cross_entropy"), ("sigmoid", "cross_entropy"), ("exp", "poisson")]
 
 
 def sample_cost(cost: str, activation: str, z: Array, a: Array, y: Array) -> float:
@@ -68,16 +76,18 @@ def sample_cost(cost: str, activation: str, z: Array, a: Array, y: Array) -> flo
         return float(np.sum(y * (log_sum - z)))
     if cost == "cross_entropy":  # -sum y log a + (1 - y) log(1 - a), with a = sigmoid(z)
         return float(np.sum(np.logaddexp(0.0, z) - y * z))
-    squares = float(np.sum((a - y) ** 2))
-    return {"sum_of_squares": squares, "half_sum_of_squares": squares / 2, "mean_squared_error": squares / len(y)}[cost]
+    if cost == "poisson":  # sum a - y log a, with a = e^z
+        return float(np.sum(a - y * z))
+    return float(np.sum(DIFFERENCES[cost][0](a - y)))
 
 
 def output_delta(cost: str, activation: str, z: Array, a: Array, y: Array) -> Array:
-    """(BP1). With cross-entropy dC/da and f'(z) cancel to a - y (softmax: where the targets add up to one)."""
+    """(BP1). With cross-entropy and poisson dC/da and f'(z) cancel to a - y (softmax: if the targets add up to one)."""
     if cost == "cross_entropy":
         return a * y.sum() - y if activation == "softmax" else a - y
-    factor = {"sum_of_squares": 2.0, "half_sum_of_squares": 1.0, "mean_squared_error": 2.0 / len(y)}[cost]
-    dc_da = factor * (a - y)
+    if cost == "poisson":
+        return a - y
+    dc_da = DIFFERENCES[cost][1](a - y)
     if activation == "softmax":
         return (np.diag(a) - np.outer(a, a)) @ dc_da
     return dc_da * ACTIVATIONS[activation][1](z)
@@ -97,14 +107,41 @@ def targets(y: NDArray[np.generic], n_out: int) -> Array:
     return y.reshape(len(y), n_out).astype(np.float64)
 
 
+GAMMA, LOW = 0x9E3779B97F4A7C15, 2**64 - 1
+
+
+def mix(x: int) -> int:
+    """The output function of SplitMix64 (Steele, Lea and Flood, 2014), on whole numbers below 2^64."""
+    x = ((x ^ x >> 30) * 0xBF58476D1CE4E5B9) & LOW
+    x = ((x ^ x >> 27) * 0x94D049BB133111EB) & LOW
+    return x ^ x >> 31
+
+
+def dropout_mask(seed: int, update: int, place: int, layer: int, rate: float, n: int) -> Array:
+    """(n,): 0 for inputs that are dropped, 1 / (1 - rate) for the others.
+
+    An input is dropped where its random number from 0 to 1 is below the rate. 64 inputs share 53 draws: bit i of the
+    k-th draw is the k-th binary digit of the number of input i.
+    """
+    key = int(np.random.SeedSequence([seed, layer]).generate_state(1, np.uint64)[0])
+    stream = mix((mix((key + update) & LOW) + place) & LOW)
+    numbers = np.empty(0)
+    for start in range(0, n, 64):
+        draws = [mix((stream + GAMMA * (start + k)) & LOW) for k in range(1, 54)]
+        digits = np.array([[draw >> i & 1 for i in range(64)] for draw in draws])
+        numbers = np.append(numbers, 0.5 ** np.arange(1, 54) @ digits)
+    return (numbers[:n] >= rate) / (1 - rate)
+
+
 @dataclass
 class Reference:
-    """A network as a list of (units, activation, bias) and a flat theta."""
+    """A network as a list of (units, activation, bias), a flat theta, and the rates of dropout before each layer."""
 
     n_in: int
     layers: list[tuple[int, str, bool]]
     cost_name: str
     theta: Array = field(default_factory=lambda: np.empty(0))
+    dropout: list[float] = field(default_factory=list)
 
     @property
     def n_out(self) -> int:
@@ -132,27 +169,35 @@ class Reference:
         assert at == len(self.theta), "theta does not fit the layers"
         return layers
 
-    def forward_sample(self, x: Array) -> tuple[list[Array], list[Array]]:
+    def masks(self, seed: int, update: int, place: int) -> list[Array]:
+        """What dropout multiplies the inputs of every layer with, for the sample at a place of the batch."""
+        sizes = [self.n_in, *(n for n, _, _ in self.layers)]
+        rates = enumerate(self.dropout or [0.0] * len(self.layers))
+        return [dropout_mask(seed, update, place, at, rate, sizes[at]) if rate else np.ones(1) for at, rate in rates]
+
+    def forward_sample(self, x: Array, masks: list[Array] | None = None) -> tuple[list[Array], list[Array]]:
         """Z of every layer, and a of every layer with the input in front."""
         zs, activations = [], [x]
-        for (weights, biases), (_, name, _) in zip(self.unpack(), self.layers, strict=True):
-            z = activations[-1] @ weights + biases
+        masks = masks or [np.ones(1)] * len(self.layers)
+        for (weights, biases), (_, name, _), mask in zip(self.unpack(), self.layers, masks, strict=True):
+            z = (activations[-1] * mask) @ weights + biases
             zs.append(z)
-            activations.append(softmax(z) if name == "softmax" else ACTIVATIONS[name][0](z))
+            activations.append(LAST_ONLY[name](z) if name in LAST_ONLY else ACTIVATIONS[name][0](z))
         return zs, activations
 
-    def gradient_sample(self, x: Array, y: Array) -> Array:
-        """One sample's dC/dtheta, by the four equations."""
-        zs, activations = self.forward_sample(x)
+    def gradient_sample(self, x: Array, y: Array, masks: list[Array] | None = None) -> Array:
+        """One sample's dC/dtheta, by the four equations; a layer's inputs are a_{l-1} times its mask."""
+        masks = masks or [np.ones(1)] * len(self.layers)
+        zs, activations = self.forward_sample(x, masks)
         delta = output_delta(self.cost_name, self.layers[-1][1], zs[-1], activations[-1], y)
         parts: list[Array] = []
         unpacked = self.unpack()
         for at in reversed(range(len(self.layers))):
             bias_gradient = delta if self.layers[at][2] else np.empty(0)  # (BP3)
-            parts = [np.outer(activations[at], delta).ravel(), bias_gradient, *parts]  # (BP4)
+            parts = [np.outer(activations[at] * masks[at], delta).ravel(), bias_gradient, *parts]  # (BP4)
             if at:
                 slope = ACTIVATIONS[self.layers[at - 1][1]][1](zs[at - 1])
-                delta = (unpacked[at][0] @ delta) * slope  # (BP2)
+                delta = (unpacked[at][0] @ delta) * masks[at] * slope  # (BP2)
         return np.concatenate(parts)
 
     def forward(self, x: NDArray[np.generic]) -> Array:
@@ -167,14 +212,16 @@ class Reference:
             values.append(sample_cost(self.cost_name, activation, zs[-1], activations[-1], target))
         return np.array(values)
 
-    def per_sample_gradients(self, x: NDArray[np.generic], y: NDArray[np.generic]) -> Array:
-        """(n, n_parameters): a gradient a row."""
-        pairs = zip(inputs(x), targets(y, self.n_out), strict=True)
-        return np.array([self.gradient_sample(sample, target) for sample, target in pairs])
+    def per_sample_gradients(
+        self, x: NDArray[np.generic], y: NDArray[np.generic], seed: int = 0, update: int = 0
+    ) -> Array:
+        """(n, n_parameters): a gradient a row, under the masks of an update where there is dropout."""
+        pairs = enumerate(zip(inputs(x), targets(y, self.n_out), strict=True))
+        return np.array([self.gradient_sample(*pair, self.masks(seed, update, place)) for place, pair in pairs])
 
-    def gradient(self, x: NDArray[np.generic], y: NDArray[np.generic]) -> Array:
-        """(n_parameters,): averaged over the samples."""
-        return self.per_sample_gradients(x, y).mean(axis=0)
+    def gradient(self, x: NDArray[np.generic], y: NDArray[np.generic], weights: Array | float = 1.0) -> Array:
+        """(n_parameters,): averaged over the samples, each times its weight."""
+        return (np.ones(len(x)) * weights) @ self.per_sample_gradients(x, y) / len(x)
 
 
 @dataclass
@@ -228,18 +275,39 @@ class Adam:
         return decayed - learning_rate * mean / (np.sqrt(square) + self.epsilon)
 
 
+def limited(vector: Array, norm: float) -> Array:
+    """``vector``, scaled down to a Euclidean norm where it is longer."""
+    length = float(np.linalg.norm(vector))
+    return vector * (norm / length) if length > norm else vector
+
+
 def train(
     network: Reference,
     optimizer: SGD | RMSprop | Adam,
-    batches: Iterable[tuple[NDArray[np.generic], NDArray[np.generic]]],
+    batches: Iterable[tuple[NDArray[np.generic], ...]],
     learning_rate: float | Callable[[int], float],
     l1: float = 0.0,
     l2: float = 0.0,
+    seed: int = 0,
+    clip_norm: float = np.inf,
+    clip_sample_norm: float = np.inf,
+    max_norm: float = np.inf,
 ) -> Array:
-    """Update ``network`` once for each (x, y) of ``batches``; l1 sum|W| + l2/2 sum W^2 is added to the average cost."""
+    """Update ``network`` for each (x, y) or (x, y, weights) of ``batches``.
+
+    l1 sum|W| + l2/2 sum W^2 is added to the averaged cost; ``seed`` is that of dropout. The norms limit the averaged
+    gradient without penalties, each sample's, and after an update the columns of W.
+    """
     is_weight = network.is_weight()
-    for update, (x, y) in enumerate(batches):
+    for update, (x, y, *weights) in enumerate(batches):
+        rows = network.per_sample_gradients(x, y, seed, update + 1)
+        if weights:
+            rows *= weights[0][:, np.newaxis]
+        gradient = np.mean([limited(row, clip_sample_norm) for row in rows], axis=0)
+        gradient = limited(gradient, clip_norm)
         penalty = is_weight * (l1 * np.sign(network.theta) + l2 * network.theta)
         rate = learning_rate(update) if callable(learning_rate) else learning_rate
-        network.theta = optimizer.step(network.theta, network.gradient(x, y) + penalty, rate, is_weight)
+        network.theta = optimizer.step(network.theta, gradient + penalty, rate, is_weight)
+        for weights_of_layer, _ in network.unpack():  # views of theta
+            weights_of_layer[:] = np.array([limited(column, max_norm) for column in weights_of_layer.T]).T
     return network.theta

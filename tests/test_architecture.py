@@ -15,7 +15,7 @@ PACKAGE = Path(fastbp.__file__).parent
 OPTIONAL = {"scipy", "sklearn", "matplotlib", "tqdm", "pooch", "mlxtend", "torch", "onnx", "safetensors", "PIL"}
 
 LAYERS = {"kernels", "errors"}
-WORKSPACE = LAYERS | {"layers", "_jit", "_threads"}
+WORKSPACE = LAYERS | {"layers", "arguments", "_jit", "_threads"}
 MODEL = LAYERS | {"layers", "arguments", "gradient", "_threads", "workspace"}
 TRAINER = MODEL | {"model", "optimizers", "schedules"}
 EXPLAINING = {"gradcheck", "explain", "explain_batch", "forensics", "gradient_log"}
@@ -36,10 +36,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "history": set(),
     "hooks": {"errors", "history"},
     "archive": {"errors"},
-    "samples": set(),
+    "samples": {"optimizers"},
     "pace": {"workspace"},
     "progress": {"history", "hooks"},
-    "callbacks": {"errors", "history", "hooks", "layers", "progress"},
+    "callbacks": {"errors", "history", "hooks", "layers", "optimizers", "progress"},
     "checkpoint": TRAINER | {"archive"},
     "state": TRAINER | {"archive", "checkpoint", "history"},
     "fitting": TRAINER | {"history", "hooks", "pace", "samples", "state"},
@@ -51,7 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "gradient_log": TRAINER | {"trainer", "history", "forensics"},
     "runtime": TRAINER | {"trainer", "_jit"},
     "datasets": {"datasets", "errors"},
-    "estimators": EDGE,
+    "estimators": EDGE | {"estimators", "gradient", "history", "hooks"},
     "exchange": EDGE | {"exchange"},
     "report": EDGE | {"report"},
 }
@@ -67,7 +67,7 @@ PACKAGES: dict[str, set[str]] = {
     "_threads": {"numba"},
     "kernels": {"llvmlite"},
     "datasets": {"pooch", "mlxtend", "sklearn"},
-    "estimators": {"sklearn"},
+    "estimators": {"sklearn", "scipy"},
     "exchange": {"onnx", "safetensors", "torch"},
     "report": {"matplotlib"},
     "progress": {"tqdm"},

@@ -149,8 +149,10 @@ def test_an_unfinished_epoch_does_not_go_on_with_other_samples() -> None:
     trainer.fit(X, Y, epochs=1, max_seconds=1e-9)
     assert 0 < trainer.history.unfinished < 1
     for x, y in [(X + 1, Y), (X, (Y + 1) % 3), (X[:30], Y[:30])]:
+        before = trainer.updates
         with pytest.warns(UserWarning, match="other samples"):
             trainer.fit(x, y, epochs=1)
+        assert trainer.updates - before == len(x) // 10  # all of them
         trainer.fit(X, Y, epochs=1, max_seconds=1e-9)
         assert trainer.place.done == 10
 
@@ -159,7 +161,7 @@ def test_max_seconds() -> None:
     history = make().fit(X, Y, epochs=10**9, max_seconds=0.05)
     assert history.ended_by == "max_seconds"
     assert not history.interrupted
-    assert make().fit(X, Y, epochs=2, max_seconds=math.inf).ended_by == "epochs"
+    assert make().fit(X, Y, epochs=2, max_seconds=1e9).ended_by == "epochs"
     with pytest.raises(ValueError, match=r"max_seconds: got 0, expected"):
         make().fit(X, Y, max_seconds=0)
 
@@ -270,10 +272,11 @@ def test_the_csv_is_the_history(tmp_path: Path) -> None:
     assert [row["validation_cost"] for row in rows] == ["", "", *map(repr, history.validation_cost)]
 
 
-def test_a_csv_that_cannot_be_written_ends_the_fit_before_it_begins(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [CSVLogger, Checkpoint])
+def test_a_folder_that_is_not_there_ends_the_fit_before_it_begins(kind: Any, tmp_path: Path) -> None:
     trainer = make()
     with pytest.raises(FileNotFoundError, match=r"nowhere"):
-        trainer.fit(X, Y, callbacks=[CSVLogger(tmp_path / "nowhere" / "log.csv")])
+        trainer.fit(X, Y, callbacks=[kind(tmp_path / "nowhere" / "file")])
     assert trainer.updates == 0
 
 

@@ -19,7 +19,19 @@ from fastbp import DataError, Network, cli, datasets
 if TYPE_CHECKING:
     from cli_runs import Refused, Train
 
-COMMANDS = ["", "train", "evaluate", "predict", "check", "data", "data list", "data fetch", "config"]
+COMMANDS = [
+    "",
+    "train",
+    "evaluate",
+    "predict",
+    "report",
+    "explain",
+    "check",
+    "data",
+    "data list",
+    "data fetch",
+    "config",
+]
 
 
 def test_evaluate_finds_what_training_found(model: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

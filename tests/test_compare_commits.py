@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import doctest
+import importlib
+import os
 import shutil
 import subprocess
 import sys
@@ -53,7 +55,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def run(monkeypatch: pytest.MonkeyPatch, base: Fake, head: Fake, *options: str) -> int:
     """Run the script between two fakes."""
     monkeypatch.setattr(compare_commits, "Side", lambda name, *_: {"base": base, "head": head}[name])
-    return compare_commits.main(["--base", "HEAD", *options])
+    return compare_commits.main(["HEAD", *options])
 
 
 def worktrees(root: Path) -> int:
@@ -66,6 +68,18 @@ def test_the_examples_in_the_docstrings_run() -> None:
     result = doctest.testmod(compare_commits)
     assert result.attempted
     assert not result.failed
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_cell_is_a_benchmark_that_asv_runs_too(cell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[1] / "asv_benchmarks"))
+    monkeypatch.setattr("os.environ", os.environ.copy())  # what benchmarks set there is for asv's processes
+    name, *parameters = CELLS[cell]
+    module, group, method = name.split(".")
+    benchmark = getattr(importlib.import_module(f"benchmarks.{module}"), group)
+    assert callable(getattr(benchmark, method))
+    assert len(parameters) == len(getattr(benchmark, "params", ()))
+    assert all(value in allowed for value, allowed in zip(parameters, getattr(benchmark, "params", ()), strict=True))
 
 
 @needs_git
@@ -81,7 +95,7 @@ def test_a_slower_head_fails_after_a_second_look(
 
 
 @needs_git
-@pytest.mark.parametrize(("who", "fails", "status"), [("base", 1, 0), ("base", 7, 1), ("head", 1, 1)])
+@pytest.mark.parametrize(("who", "fails", "status"), [("base", 1, 0), ("base", len(CELLS), 1), ("head", 1, 1)])
 def test_what_the_base_lacks_is_left_out_and_what_the_head_lacks_fails(
     who: str, fails: int, status: int, repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
@@ -108,13 +122,21 @@ def test_the_checkout_is_removed_whatever_happens(error: type[BaseException], re
 @needs_git
 @pytest.mark.usefixtures("repository")
 @pytest.mark.parametrize(
-    "option", ["--base=nowhere", "--head=", "--cells=sgd", "--factor=nan", "--rounds=0", "--threads=0"]
+    ("argv", "named"),
+    [
+        (["nowhere"], "BASE"),
+        (["HEAD", ""], "HEAD"),
+        (["HEAD", "--cells=sgd"], "--cells"),
+        (["HEAD", "--factor=nan"], "--factor"),
+        (["HEAD", "--rounds=0"], "--rounds"),
+        (["HEAD", "--threads=0"], "--threads"),
+    ],
 )
-def test_a_usage_error_names_the_option(option: str, capsys: Any) -> None:
+def test_a_usage_error_names_the_argument(argv: list[str], named: str, capsys: Any) -> None:
     with pytest.raises(SystemExit) as left:
-        compare_commits.main(["--base=HEAD", option])
+        compare_commits.main(argv)
     assert left.value.code == 2
-    assert option.split("=")[0] + ":" in capsys.readouterr().err
+    assert f"error: {named}:" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

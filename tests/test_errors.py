@@ -138,6 +138,9 @@ def test_messages_say_what_was_got_and_what_would_do(network: Network) -> None:
         (lambda: Network(4, [Dense(3, "relu")], cost="cross_entropy"), "cross_entropy"),
         (lambda: Network(4, [Dense(3, "identity")], cost="cross_entropy"), "cross_entropy"),
         (lambda: Network(4, [Dense(3, "tanh")], cost="cross_entropy"), "cross_entropy"),
+        (lambda: Network(4, [Dense(3, "exp"), Dense(3)]), "exp"),
+        (lambda: Network(4, [Dense(3, "exp")], cost="huber"), "exp"),
+        (lambda: Network(4, [Dense(3, "softplus")], cost="poisson"), "poisson"),
         (lambda: Network(4, [Dense(3, "softmax")], dtype="float16"), "dtype"),
         (lambda: Network(4, [Dense(3, "softmax")], dtype=np.int64), "dtype"),
         (lambda: Network(4, [Dense(3, "softmax")], seed=-1), "seed"),
@@ -267,6 +270,11 @@ def test_bad_parameters(theta: Any, network: Network) -> None:
 def test_cross_entropy_wants_probabilities(y: np.ndarray) -> None:
     network = Network(4, [Dense(1, "sigmoid")], cost="cross_entropy", dtype="float64")
     refuse(lambda: network.gradient(X, y), "y", network)
+
+
+def test_poisson_wants_counts_of_zero_or_more() -> None:
+    network = Network(4, [Dense(1, "exp")], dtype="float64")
+    assert "-0.5" in refuse(lambda: network.gradient(X, np.array([0.5, 3, -0.5, 0, 1, 7])), "y", network)
 
 
 def test_regression_takes_no_text(network: Network) -> None:

@@ -18,13 +18,13 @@ SENTINEL = -12345.0
 
 
 @serial
-def product(one, a, b, init, c, rows, width, k):
-    matmul(one, a, b, init, c, rows, width, k)
+def product(one, a, b, init, c, rows, width, k, eta):
+    matmul(one, a, b, init, c, rows, width, k, eta)
 
 
 @serial
-def masked_product(one, a, b, init, c, rows, width, masks):
-    masked_matmul(one, a, b, init, c, rows, width, masks)
+def masked_product(one, a, b, init, c, rows, width, masks, eta):
+    masked_matmul(one, a, b, init, c, rows, width, masks, eta)
 
 
 class Walk(NamedTuple):
@@ -60,10 +60,10 @@ def multiply(
     memory, walked = laid_out(a, walk)  # held on to: an address keeps nothing alive
     other, one = (b.ctypes.data, b.strides[0]), a.dtype.type(1)
     if masks is None:
-        product(one, walked, other, start, target, rows, width, k)
+        product(one, walked, other, start, target, rows, width, k, one - one)
     else:
         words = masks.shape[1]
-        masked_product(one, walked, other, start, target, rows, width, (masks.ctypes.data, 8 * words, words))
+        masked_product(one, walked, other, start, target, rows, width, (masks.ctypes.data, 8 * words, words), one - one)
     assert (c[rows:] == SENTINEL).all()
     assert (c[:, width:] == SENTINEL).all()
     del memory
@@ -134,7 +134,7 @@ def test_one_number_for_every_row_and_k(rng: np.random.Generator) -> None:
     lanes, one, init = LANES, np.ones(1, np.float32), np.zeros(LANES, np.float32)
     b, c = rng.integers(-9, 9, (23, lanes)).astype(np.float32), np.empty((1, lanes), np.float32)
     matrices = (one.ctypes.data, 0, 0), (b.ctypes.data, b.strides[0]), (init.ctypes.data, 0), (c.ctypes.data, 0)
-    product(np.float32(1), *matrices, 1, lanes, 23)
+    product(np.float32(1), *matrices, 1, lanes, 23, np.float32(0))
     np.testing.assert_array_equal(c[0], b.sum(axis=0))  # whole numbers: no rounding
 
 
@@ -163,3 +163,24 @@ def test_what_is_masked_is_not_looked_at(dtype: type, rng: np.random.Generator) 
     np.testing.assert_array_equal(seen.all(axis=1), np.arange(17) // MASKED_ROWS == 1)
     np.testing.assert_array_equal(seen.any(axis=1), seen.all(axis=1))
     np.testing.assert_array_equal(got[3], b[1])
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("rows", [1, 8, 21])
+def test_a_step_is_the_product_and_then_the_update(
+    dtype: type, rows: int, masked: bool, rng: np.random.Generator
+) -> None:
+    a = (rng.normal(size=(rows, 40)) * (rng.random((rows, 40)) < 0.1)).astype(dtype)
+    a[: rows // 2] = 0  # groups that nothing changes
+    b, w, eta = rng.normal(size=(40, 32)).astype(dtype), rng.normal(size=(rows, 32)).astype(dtype), dtype(0.3)
+    masks, zeros, gradient = masks_of(a), np.zeros(32, dtype), multiply(a, b, np.zeros(32, dtype))
+    strides = (a.ctypes.data, *a.strides), (b.ctypes.data, b.strides[0]), (zeros.ctypes.data, 0)
+    stepped = w.copy()
+    where = (stepped.ctypes.data, stepped.strides[0])
+    if masked:
+        words = masks.shape[1]
+        masked_product(dtype(1), *strides, where, rows, 32, (masks.ctypes.data, 8 * words, words), eta)
+    else:
+        product(dtype(1), *strides, where, rows, 32, 40, eta)
+    np.testing.assert_array_equal(stepped, w - eta * gradient)

@@ -61,8 +61,11 @@ def test_one_sigmoid_by_hand() -> None:
 def test_costs_by_hand() -> None:
     x, y = np.array([[1.0, 2.0]]), np.array([[0.0, 0.0]])
     eye = np.eye(2).ravel()
-    for cost, value in [("sum_of_squares", 5.0), ("half_sum_of_squares", 2.5), ("mean_squared_error", 2.5)]:
+    squares = {"sum_of_squares": 5.0, "half_sum_of_squares": 2.5, "mean_squared_error": 2.5}
+    for cost, value in {**squares, "absolute_error": 3.0, "huber": 0.5 + 1.5}.items():
         assert Reference(2, [(2, "identity", False)], cost, eye).costs(x, y).item() == value
+    counts = Reference(2, [(2, "exp", False)], "poisson", eye)
+    assert counts.costs(x, np.array([[2.0, 0.0]])).item() == pytest.approx(np.e - 2.0 + np.e**2, rel=1e-15)
     softmax = Reference(2, [(2, "softmax", False)], "cross_entropy", eye)
     assert softmax.costs(x, np.array([0])).item() == pytest.approx(np.log(1 + np.e), rel=1e-15)
     sigmoid = Reference(2, [(2, "sigmoid", False)], "cross_entropy", eye)

@@ -36,7 +36,7 @@ def test_one_member_does_the_work_of_all_who_do_not_come(
     got = np.empty_like(expected)
     workspace = net._borrow(len(inputs))
     workspace.point_at(inputs, targets)
-    workspace.prepare(DELTA, len(inputs), net._theta, got)
+    workspace.prepare(DELTA, len(inputs), net._theta, grad=got)
     workspace.launch(0, 0, 1)
     workspace._seat(members)
     stop = minibatch.launch_serial(workspace._at, _member(minibatch.together), 0, len(inputs), members)

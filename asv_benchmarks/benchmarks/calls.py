@@ -30,9 +30,8 @@ class Digits:
         self.x, self.y = digits_like(10_000)
         ready()
         self.net = network()
-        self.net.forward(self.x), self.net.gradient(self.x, self.y)
-        self.net.per_sample_gradients(self.x[:100], self.y[:100])
-        self.net.per_sample_gradient_norms(self.x[:100], self.y[:100])
+        self.time_forward(), self.time_gradient(), self.time_per_sample_gradients()
+        self.time_per_sample_gradient_norms()
 
     def time_forward(self) -> None:
         self.net.forward(self.x)

@@ -12,6 +12,18 @@ import fastbp
 from fastbp import SGD, Dense, Network, Trainer
 
 SEED_NETWORK = (784, 16, 16, 10)
+TURN = 0.1  # seconds, about: after a pause, the second thread may wake on the CPU of the first, and be moved late
+
+
+def parse(cell: str) -> tuple[tuple[int, ...], int]:
+    """Layer sizes and batch size of a cell, which is named as in scripts/compare_peers.py: ``784-16-16-10/100``."""
+    sizes, batch_size = cell.split("/")
+    return tuple(int(size) for size in sizes.split("-")), int(batch_size)
+
+
+def samples(cell: str) -> int:
+    """Samples of an epoch: fewer for wide networks, so that one takes 1 to 400 ms."""
+    return 6000 if max(parse(cell)[0][1:]) < 512 else 2000
 
 
 def digits_like(n: int, n_in: int = 784) -> tuple[np.ndarray, np.ndarray]:
@@ -55,19 +67,21 @@ def numpy_epoch(net: Network, x: np.ndarray, targets: np.ndarray, batch_size: in
             biases[layer] -= step_b
 
 
-def interleaved_ratio(slower: Callable[[], object], faster: Callable[[], object], rounds: int = 5) -> float:
-    """Median over some rounds of time(slower) / time(faster), measured in turns: noise hits both alike."""
-    slower(), faster()
-    ratios = []
-    for _ in range(rounds):
-        begun = time.perf_counter()
-        slower()
-        middle = time.perf_counter()
-        faster()
-        ratios.append((middle - begun) / (time.perf_counter() - middle))
-    return statistics.median(ratios)
+def timed(work: Callable[[], object], repeats: int) -> float:
+    """Seconds of one call, averaged over some."""
+    begun = time.perf_counter()
+    for _ in range(repeats):
+        work()
+    return (time.perf_counter() - begun) / repeats
 
 
-def ready() -> None:
+def interleaved_ratio(ours: Callable[[], object], other: Callable[[], object], rounds: int = 5) -> float:
+    """Median over some rounds of time(ours) / time(other), measured in turns: noise hits both alike."""
+    works = [(work, max(1, round(TURN / timed(work, 2)))) for work in (ours, other)]
+    times = [[timed(*work) for work in works] for _ in range(rounds)]
+    return round(statistics.median(first / second for first, second in times), 4)
+
+
+def ready(dtype: str = "float32") -> None:
     """Compile before anything is timed."""
-    fastbp.warmup(("float32", "float64"))
+    fastbp.warmup((dtype,))

@@ -13,7 +13,7 @@ from contextlib import suppress
 
 import fastbp
 from fastbp.cli.commands import COMMANDS, INTERRUPTED
-from fastbp.cli.parser import UsageError, build_parser
+from fastbp.cli.parser import UsageError, parse
 from fastbp.errors import CheckpointError, DataError, MissingExtraError, TrainingDiverged
 
 __all__ = ["main"]
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str] | None) -> int:
     debug, name = False, "fastbp"
     try:
-        args = build_parser(fastbp.__version__).parse_args(argv)
+        args = parse(fastbp.__version__, argv)
         debug, name = args.debug, f"fastbp {args.command}"
         return COMMANDS[args.command](args)
     except BrokenPipeError:

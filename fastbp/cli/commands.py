@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
+import shlex
 import textwrap
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,12 @@ import numpy as np
 
 import fastbp
 from fastbp import Dense, Network, Trainer, TrainingDiverged, datasets, report, runtime
+from fastbp.archive import atomic_write
+from fastbp.callbacks import Callback, Checkpoint, EarlyStopping
+from fastbp.cli import pages
 from fastbp.cli.images import read_samples
-from fastbp.cli.parser import FORMATS, UsageError, blame_the_arguments
+from fastbp.cli.output import known, note, show
+from fastbp.cli.parser import FORMATS, RESUME_FILE, RESUME_OPTIONS, UsageError, blame_the_arguments, every
 from fastbp.datasets import Split
 from fastbp.errors import DataError
 from fastbp.exchange import torch
@@ -37,18 +40,22 @@ def train(args: argparse.Namespace) -> int:
     with blame_the_arguments(args):
         trainer = Trainer(network, _optimizer(args), args.batch_size, n_threads=args.threads, seed=args.seed)
     folder = _folder(args, train)
+    options = _fit_options(args, folder, test)
     try:
-        trainer.fit(train.x, train.y, args.epochs, validation=(test.x, test.y), progress=not args.quiet)
+        trainer.fit(train.x, train.y, args.epochs, progress=not args.quiet, max_seconds=args.max_seconds, **options)
     except TrainingDiverged as error:
         if not trainer.history.cost:
             raise
         _save(folder, trainer, args, train)
         raise TrainingDiverged(f"{error}; that network is in {folder}") from error
     _save(folder, trainer, args, train)
-    result = report.summary(trainer, len(train.x), (test.x, test.y)) | {"folder": str(folder)}
-    _show(args, result, report.table(result))
+    result = report.summary(trainer, trainer.run.samples, (test.x, test.y)) | {"folder": str(folder)}
+    show(args, result, report.table(result))
+    if not args.quiet:
+        note(f"to look into the network, and draw digits for it: fastbp report {shlex.quote(str(folder))}")
     if trainer.history.interrupted:
-        _note(f"interrupted; what was learnt is in {folder}")
+        how = f", and goes on with: fastbp train --resume {folder}" if args.checkpoint_every else ""
+        note(f"interrupted; what was learnt is in {folder}{how}")
         return INTERRUPTED
     return 0
 
@@ -61,7 +68,7 @@ def evaluate(args: argparse.Namespace) -> int:
         raise UsageError(f"argument --data: {split.name} has {split.x.shape[1]} inputs, {args.model} {network.n_in}")
     accuracy, cost = network.accuracy(split.x, split.y), network.cost(split.x, split.y)
     result = {"data": split.name, "split": args.split, "samples": len(split.x), "accuracy": accuracy, "cost": cost}
-    _show(args, result, report.table(result))
+    show(args, result, report.table(result))
     return 0
 
 
@@ -69,9 +76,9 @@ def predict(args: argparse.Namespace) -> int:
     """Print the class of every sample in the files."""
     network, found = Network.load(args.model), []
     for path in args.files:
-        x, note = read_samples(path, network.n_in)
-        if note:
-            _note(f"{path}: {note}")
+        x, done = read_samples(path, network.n_in)
+        if done:
+            note(f"{path}: {done}")
         try:
             outputs, classes = network.forward(x), network.classify(x)
         except (ValueError, TypeError) as error:
@@ -79,7 +86,7 @@ def predict(args: argparse.Namespace) -> int:
         for i, (label, output) in enumerate(zip(classes.tolist(), outputs.tolist(), strict=True)):
             found.append({"file": str(path), "index": i, "class": label, "outputs": output})
     several = {item["file"] for item in found if item["index"]}
-    _show(args, found, "\n".join(_line(item, item["file"] in several) for item in found))
+    show(args, found, "\n".join(_line(item, item["file"] in several) for item in found))
     return 0
 
 
@@ -105,7 +112,7 @@ def check(args: argparse.Namespace) -> int:
             zip(network.weights, network.layers, result.per_layer, strict=True))
     ]  # fmt: skip
     found = {name: getattr(result, name) for name in ("passed", "max_relative_error", "tolerance", "worst")}
-    _show(args, found | {"parameters": len(result.indices), "layers": layers}, _check_text(result, layers))
+    show(args, found | {"parameters": len(result.indices), "layers": layers}, _check_text(result, layers))
     return 0 if result.passed else 1
 
 
@@ -136,7 +143,7 @@ def export(args: argparse.Namespace) -> int:
     result = {"file": str(path), "format": args.to, "bytes": path.stat().st_size}
     if args.to == "torch":
         result["code"] = torch.loading_source(network, path)
-    _show(args, result, result.get("code") or report.table(result))
+    show(args, result, result.get("code") or report.table(result))
     return 0
 
 
@@ -149,22 +156,22 @@ def data_list(args: argparse.Namespace) -> int:
         + f"\n{' ' * margin}{item.found or 'not here yet'}"
         for item in items
     ]
-    _show(args, [item._asdict() for item in items], "\n".join(lines))
+    show(args, [item._asdict() for item in items], "\n".join(lines))
     return 0
 
 
 def data_fetch(args: argparse.Namespace) -> int:
     """Make sure that a data set is here, and print its folder."""
-    with _known("name"):
+    with known("name"):
         folder = datasets.fetch(args.name)
-    _show(args, {"name": args.name, "folder": str(folder)}, str(folder))
+    show(args, {"name": args.name, "folder": str(folder)}, str(folder))
     return 0
 
 
 def config(args: argparse.Namespace) -> int:
     """Say what fastbp runs on."""
     if args.json:
-        _show(args, runtime.config(), "")
+        show(args, runtime.config(), "")
     else:
         fastbp.show_config()
     return 0
@@ -174,6 +181,8 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "train": train,
     "evaluate": evaluate,
     "predict": predict,
+    "report": pages.report_run,
+    "explain": pages.explain,
     "check": check,
     "export": export,
     "data list": data_list,
@@ -182,27 +191,8 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
 }
 
 
-def _show(args: argparse.Namespace, result: Any, text: str) -> None:
-    print(json.dumps(result, allow_nan=False) if args.json else text)
-
-
-def _note(text: str) -> None:
-    print(f"fastbp: {text}", file=sys.stderr)
-
-
-@contextmanager
-def _known(argument: str) -> Iterator[None]:
-    """Turn the complaint about an unknown name into one about ``argument``; what is wrong with files stays as it is."""
-    try:
-        yield
-    except DataError:
-        raise
-    except ValueError as error:
-        raise UsageError(f"argument {argument}: {str(error).partition(': ')[2]}") from error
-
-
 def _load(name: str) -> tuple[Split, Split]:
-    with _known("--data"):
+    with known("--data"):
         return datasets.load(name)
 
 
@@ -231,17 +221,48 @@ def _optimizer(args: argparse.Namespace) -> Optimizer:
 
 def _folder(args: argparse.Namespace, data: Split) -> Path:
     """Make the run's folder, so that a place that cannot be written is found before the training."""
+    if args.resume is not None:
+        if args.out is not None:
+            raise UsageError("argument --out: not with --resume, which goes on in the folder of its run")
+        return Path(args.resume)
     folder: Path = args.out or Path("runs") / data.name
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"argument --out: {folder}: {error.strerror}") from error
     if (folder / "model.npz").exists():
-        _note(f"replacing the run in {folder}")
+        note(f"replacing the run in {folder}")
     return folder
 
 
+def _fit_options(args: argparse.Namespace, folder: Path, test: Split) -> dict[str, Any]:
+    """What ``fit`` is to do beside training, and the files that ``--resume`` will need."""
+    callbacks: list[Callback] = []
+    options: dict[str, Any] = {"callbacks": callbacks, "validation": (test.x, test.y)}
+    if args.patience is not None:  # not by the test samples, which then would no longer say how good the network is
+        callbacks.append(EarlyStopping(patience=args.patience, restore_best=True))
+        options |= {"validation": None, "validation_split": 0.1}
+    if args.checkpoint_every is None:
+        return options
+    checkpoint = folder / "checkpoint.npz"
+    callbacks.append(Checkpoint(checkpoint, **every(args.checkpoint_every)))
+    if args.resume is None:
+        checkpoint.unlink(missing_ok=True)  # an earlier run's would be taken for this one's
+        given = {name: getattr(args, name) for name in RESUME_OPTIONS}
+        where = Path(args.data)
+        given["data"] = str(where.resolve()) if where.is_dir() else args.data
+        atomic_write(folder / RESUME_FILE, f"{json.dumps(given, indent=2)}\n".encode())
+    elif checkpoint.exists():
+        options["resume"] = checkpoint
+    else:
+        note(f"{folder} has no checkpoint yet: beginning from the first epoch")
+    return options
+
+
 def _save(folder: Path, trainer: Trainer, args: argparse.Namespace, data: Split) -> None:
+    if args.checkpoint_every is None:  # those of an earlier run would be taken for this one's
+        for name in ("checkpoint.npz", RESUME_FILE):
+            (folder / name).unlink(missing_ok=True)
     network, optimizer = trainer.network, trainer.optimizer
     settings = {
         "fastbp": fastbp.__version__,
@@ -258,4 +279,4 @@ def _save(folder: Path, trainer: Trainer, args: argparse.Namespace, data: Split)
         "threads": trainer.n_threads,
     }
     if folder / "curve.png" not in report.save_run(folder, network, trainer.history, settings):
-        _note('no curve.png, which needs matplotlib: pip install "fastbp[examples]"')
+        note('no curve.png, which needs matplotlib: pip install "fastbp[examples]"')

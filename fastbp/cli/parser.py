@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from fastbp.errors import unknown_name
+from fastbp.archive import blame_the_file
+from fastbp.errors import CheckpointError, unknown_name
 from fastbp.kernels.activations import CODES as ACTIVATIONS
 from fastbp.kernels.costs import CODES as COSTS
-from fastbp.optimizers import OPTIMIZERS
+from fastbp.optimizers import OPTIMIZERS, _positive
+
+# Beside a run's checkpoint: the options that it began with, but for those that say where to and what to show.
+RESUME_FILE = "checkpoint.json"
+RESUME_OPTIONS = (
+    "data", "layers", "activation", "output_activation", "cost", "seed", "optimizer", "learning_rate", "momentum",
+    "epochs", "batch_size", "threads", "dtype", "checkpoint_every", "patience",
+)  # fmt: skip
 
 FORMATS = {"onnx": ".onnx", "safetensors": ".safetensors", "c": ".c", "torch": ".safetensors"}  # and their suffixes
 INPUT_DTYPES = ("uint8", "float32", "float64")
@@ -66,7 +75,30 @@ def blame_the_arguments(parser_options: argparse.Namespace) -> Iterator[None]:
         raise UsageError(f"argument --{name.replace('_', '-')}: {rest}" if known else str(error)) from error
 
 
-def build_parser(version: str) -> Parser:
+def parse(version: str, argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parse the command line; with ``train --resume RUN`` options not given are those of that run.
+
+    Examples
+    --------
+    >>> parse("0", ["train", "--epochs", "3"]).epochs
+    3
+    """
+    args = build_parser(version).parse_args(argv)
+    if getattr(args, "resume", None) is None:
+        return args
+    path = args.resume / RESUME_FILE
+    try:
+        with blame_the_file(path):
+            options = {name: value for name, value in json.loads(path.read_text()).items() if name in RESUME_OPTIONS}
+    except CheckpointError as error:
+        if path.exists():
+            raise
+        message = f"argument --resume: {args.resume} has no {RESUME_FILE}: no run with --checkpoint-every began there"
+        raise UsageError(message, "fastbp train") from error
+    return build_parser(version, options).parse_args(argv)
+
+
+def build_parser(version: str, train_defaults: Mapping[str, Any] | None = None) -> Parser:
     """Return the parser of the whole command; ``command`` in what it parses is such as ``train`` or ``data list``.
 
     Examples
@@ -79,9 +111,11 @@ def build_parser(version: str) -> Parser:
     parser.formatter_class = _Help
     parser.add_argument("--version", action="version", version=f"fastbp {version}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    _add_train(commands)
+    _add_train(commands).set_defaults(**(train_defaults or {}))
     _add_evaluate(commands)
     _add_predict(commands)
+    _add_report(commands)
+    _add_explain(commands)
     _add_check(commands)
     _add_export(commands)
     data = commands.add_parser("data", help="data sets: what there is, and fetching one", formatter_class=_Help)
@@ -106,14 +140,17 @@ def _add(commands: Any, name: str, text: str, *, command: str | None = None, epi
     return parser
 
 
-def _add_train(commands: Any) -> None:
+def _add_train(commands: Any) -> Parser:
     epilog = (
         "Example: the network 784-16-16-10 with sigmoid units and the sum of squares:\n"
         "  fastbp train --layers 784,16,16,10 --activation sigmoid \\\n"
         "    --cost sum_of_squares --learning-rate 0.15 --momentum 0.9 --out runs/seed\n\n"
         "The folder of the run gets model.npz, history.json, config.json and curve.png.\n"
         "Files of an earlier run in it are replaced, each of them whole.\n"
-        "Ctrl-C ends the training, saves what was learnt, and exits with 130.\n\n"
+        "Ctrl-C ends the training, saves what was learnt, and exits with 130.\n"
+        "A run with --checkpoint-every that was stopped or killed goes on, to the same\n"
+        "bits as if it had not been, with\n"
+        "  fastbp train --resume runs/seed\n\n"
     )
     parser = _add(commands, "train", "train a network and save it", epilog=epilog + _EXIT)
     _add_data(parser)
@@ -128,15 +165,23 @@ def _add_train(commands: Any) -> None:
     add("--threads", type=int, metavar="N", help="default: all CPUs that the process may use")
     add("--dtype", default="float32", metavar="NAME", help="float32 or float64 (default: %(default)s)")
     add("--out", type=Path, metavar="FOLDER", help="folder of the run (default: runs/ and the data's name)")
+    add("--checkpoint-every", type=_every, metavar="N",
+        help="save a checkpoint every N epochs, or with 60s every 60 seconds; see --resume")  # fmt: skip
+    add("--resume", type=Path, metavar="FOLDER",
+        help="go on with the run in this folder; options not given are that run's")  # fmt: skip
+    add("--patience", type=_count, metavar="N",
+        help="hold out a tenth of the training samples, end when their cost has not fallen for N epochs, and keep "
+        "the best network (default: train all samples for all epochs)")  # fmt: skip
+    add("--max-seconds", type=_seconds, metavar="X", help="end the training after that time")
     add("--quiet", action="store_true", help="no progress on stderr")
+    return parser
 
 
 def _add_evaluate(commands: Any) -> None:
     parser = _add(commands, "evaluate", "accuracy and cost of a saved network")
     parser.add_argument("model", type=Path, help="a model.npz")
     _add_data(parser)
-    parser.add_argument("--split", type=_name("split", ("test", "train")), default="test", metavar="NAME",
-                        help="test or train (default: %(default)s)")  # fmt: skip
+    _add_split(parser)
 
 
 def _add_predict(commands: Any) -> None:
@@ -147,6 +192,34 @@ def _add_predict(commands: Any) -> None:
     parser = _add(commands, "predict", "classify pictures and .npy files", epilog=epilog + _EXIT)
     parser.add_argument("model", type=Path, help="a model.npz")
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="a PNG, or samples (n, n_in) in a .npy")
+
+
+def _add_report(commands: Any) -> None:
+    epilog = (
+        "One HTML file, at most 3 MB, that loads nothing: curves, errors, a pad to draw a\n"
+        "digit on, and what the digit wants of every weight. Open it in any browser.\n\n"
+    )
+    parser = _add(
+        commands, "report", "a page that holds a run's network, to draw on and look into", epilog=epilog + _EXIT
+    )
+    parser.add_argument("run", type=Path, help="the folder of a run")
+    parser.add_argument("--data", metavar="NAME", help="as for train (default: what the run was trained on)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="the page (default: report.html in the run's folder)")
+
+
+def _add_explain(commands: Any) -> None:
+    epilog = (
+        "Example: why is test sample 3 no 7, and which weights would make it one?\n"
+        "  fastbp explain runs/seed/model.npz --sample 3 --label 7 --out one.html\n\n"
+    )
+    parser = _add(commands, "explain", "what one sample wants of every weight", epilog=epilog + _EXIT)
+    parser.add_argument("model", type=Path, help="a model.npz")
+    _add_data(parser)
+    _add_split(parser)
+    add = parser.add_argument
+    add("--sample", type=int, default=0, metavar="N", help="which one, counted from 0 (default: %(default)s)")
+    add("--label", type=int, metavar="N", help="what it should have been (default: what the data says)")
+    add("--out", type=Path, metavar="FILE", help="write a page too, with the network, that begins with this sample")
 
 
 def _add_check(commands: Any) -> None:
@@ -175,6 +248,11 @@ def _add_data(parser: Parser) -> None:
     parser.add_argument("--data", default="mnist", metavar="NAME",
                         help="mnist, fashion-mnist, mnist-5k, digits, or a folder with the four IDX files "
                         "(default: %(default)s)")  # fmt: skip
+
+
+def _add_split(parser: Parser) -> None:
+    parser.add_argument("--split", type=_name("split", ("test", "train")), default="test", metavar="NAME",
+                        help="test or train (default: %(default)s)")  # fmt: skip
 
 
 def _add_network(parser: Parser, text: str, layers: tuple[int, ...] | None = None) -> None:
@@ -206,6 +284,35 @@ def _count(text: str) -> int:
     if not (text.isdecimal() and int(text) > 0):
         raise argparse.ArgumentTypeError(f"got {text!r}, expected a whole number of 1 or more")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        _positive("seconds", float(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a number of seconds above 0") from None
+    return float(text)
+
+
+def _every(text: str) -> str:
+    """Check ``5`` (epochs) or ``60s``; it stays text, as a run's file keeps it."""
+    try:
+        every(text)
+    except argparse.ArgumentTypeError:
+        message = f"got {text!r}, expected epochs such as 5, or seconds such as 60s"
+        raise argparse.ArgumentTypeError(message) from None
+    return text
+
+
+def every(text: str) -> dict[str, Any]:
+    """How often ``Checkpoint`` saves, from what ``--checkpoint-every`` was given.
+
+    Examples
+    --------
+    >>> every("5"), every("0.5s")
+    ({'every_epochs': 5}, {'every_seconds': 0.5})
+    """
+    return {"every_seconds": _seconds(text[:-1])} if text.endswith("s") else {"every_epochs": _count(text)}
 
 
 def _sizes(text: str) -> tuple[int, ...]:

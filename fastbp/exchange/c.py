@@ -28,6 +28,7 @@ FORMULAS = {
     "leaky_relu": f"z > 0 ? z : {LEAK}{{f}} * z",
     "elu": "z > 0 ? z : expm1{f}(z)",
     "softplus": "(z > 0 ? z : 0) + log1p{f}(exp{f}(-fabs{f}(z)))",
+    "exp": "exp{f}(z)",
     "gelu": f"z / 2 * (1 + tanh{{f}}({GELU_SLOPE}{{f}} * z * (1 + {GELU_CUBIC}{{f}} * z * z)))",
 }
 

@@ -25,6 +25,7 @@ OPERATORS: dict[str, tuple[str, dict[str, Any]]] = {
     "elu": ("Elu", {"alpha": 1.0}),
     "softplus": ("Softplus", {}),
     "softmax": ("Softmax", {"axis": -1}),
+    "exp": ("Exp", {}),
 }
 NO_DOUBLE = frozenset({"leaky_relu", "elu", "softplus"})  # onnxruntime has these operators for float32 only
 

@@ -44,7 +44,7 @@ def to_module(net: Network) -> Any:
                 linear.bias.copy_(torch.from_numpy(biases.copy()))
         modules.append(linear)
         if activation != "identity":
-            name, options = MODULES[activation]
+            name, options = _module_of(activation)
             modules.append(getattr(torch.nn, name)(**{option: taken[0] for option, taken in options.items()}))
     return torch.nn.Sequential(*modules)
 
@@ -67,7 +67,7 @@ def source(net: Network) -> str:
         lines.append(f"nn.Linear({n_in}, {layer.n}{'' if layer.bias else ', bias=False'})")
         n_in = layer.n
         if layer.activation != "identity":
-            name, options = MODULES[str(layer.activation)]
+            name, options = _module_of(str(layer.activation))
             lines.append(f"nn.{name}({', '.join(f'{option}={taken[0]!r}' for option, taken in options.items())})")
     body = "".join(f"    {line},\n" for line in lines)
     return f"nn.Sequential(\n{body})" + (".double()" if net.dtype == np.float64 else "")
@@ -89,6 +89,12 @@ def loading_source(net: Network, path: str | os.PathLike[str]) -> str:
     """
     imports = "from safetensors.torch import load_file\nfrom torch import nn\n\n"
     return f"{imports}model = {source(net)}\nmodel.load_state_dict(load_file({os.fspath(path)!r}))"
+
+
+def _module_of(activation: str) -> tuple[str, dict[str, tuple[Any, ...]]]:
+    if activation not in MODULES:
+        raise ValueError(f"net: got the activation {activation}, which no module of torch.nn computes")
+    return MODULES[activation]
 
 
 def from_module(module: Any, cost: str | None = None) -> Network:

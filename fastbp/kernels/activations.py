@@ -28,7 +28,7 @@ from .simd import (
     where_negative,
 )
 
-SIGMOID, TANH, RELU, LEAKY_RELU, ELU, SOFTPLUS, GELU, IDENTITY, SOFTMAX = range(9)
+SIGMOID, TANH, RELU, LEAKY_RELU, ELU, SOFTPLUS, GELU, IDENTITY, SOFTMAX, EXP = range(10)
 CODES = {
     "sigmoid": SIGMOID,
     "tanh": TANH,
@@ -39,7 +39,10 @@ CODES = {
     "gelu": GELU,
     "identity": IDENTITY,
     "softmax": SOFTMAX,
+    "exp": EXP,
 }
+# Of the last layer alone: softmax needs a whole row, and e^z grows too fast for any cost but poisson, which knows z.
+LAST_ONLY = frozenset({"softmax", "exp"})
 KEEPS_Z = frozenset({SOFTPLUS, GELU})
 
 LEAK = 0.01  # the slope of leaky_relu below zero, as everywhere
@@ -80,12 +83,17 @@ def value(code, z):
         return softplus(z)
     if code == GELU:
         return 0.5 * z * (1.0 + _gelu_gate(z))
+    if code == EXP:
+        return exp(z)
     return z
 
 
 @inlined
 def slope(code, a, z):
-    """da/dz for one vector, from a; from z where KEEPS_Z says so. At a kink: the slope to its left."""
+    """da/dz for one vector, from a; from z where KEEPS_Z says so. At a kink: the slope to its left.
+
+    Nobody asks for that of softmax and exp: their costs write delta itself (``costs.needs_slope``).
+    """
     if code == SIGMOID:
         return a * (1.0 - a)
     if code == TANH:
@@ -133,15 +141,24 @@ def softmax_row(one, a, n, width):
 @njit
 def activate(one, code, z, a, stride, rows, width):
     """a = f(z) for ``rows`` rows ``stride`` bytes apart; z and a may be the same memory."""
+    if code == IDENTITY and z == a:
+        return
+    row = width * size_of(one)
+    if row == stride:  # no gaps: one long row, as loops over a vector or two are mostly overhead
+        row, rows = row * rows, 1
     for r in range(rows):
-        for j in range(r * stride, r * stride + width * size_of(one), lanes_of(one) * size_of(one)):
+        for j in range(r * stride, r * stride + row, lanes_of(one) * size_of(one)):
             store(value(code, load(one, z + j)), a + j)
 
 
 @njit
 def scale_by_slope(one, code, d, a, z, stride, rows, width):
     """delta = dC/da f'(z): ``d`` holds dC/da and is overwritten; rows as in ``activate``."""
-    size = size_of(one)
+    if code == IDENTITY:
+        return
+    row = width * size_of(one)
+    if row == stride:
+        row, rows = row * rows, 1
     for r in range(rows):
-        for j in range(r * stride, r * stride + width * size, lanes_of(one) * size):
+        for j in range(r * stride, r * stride + row, lanes_of(one) * size_of(one)):
             store(load(one, d + j) * slope(code, load(one, a + j), load(one, z + j)), d + j)

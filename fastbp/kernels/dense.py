@@ -15,7 +15,7 @@ from .._jit import njit
 from .gather import mark_samples
 from .layout import PAD, PANEL
 from .matmul import MASKED_ROWS, ROWS, masked_matmul, matmul, whole_rows
-from .simd import lanes_of, load_scalar, size_of, store_scalar, transpose_block
+from .simd import lanes_of, load_scalar, number, size_of, store_scalar, transpose_block
 
 # Samples that a gradient tile sums at once: their part of a_in and delta stays in the first-level cache.
 SUM_BLOCK = 256
@@ -34,7 +34,7 @@ def dense_forward(one, run, layer, r0, r1, j0, j1):
     The first layer skips zero inputs where asked to. A block's buffers hold whole groups of 8 rows, and chunks begin at
     them: rows beyond r1 are nobody's.
     """
-    size, n_in = size_of(one), layer.n_in
+    size, n_in, no_step = size_of(one), layer.n_in, number(one, 0.0)
     words = (n_in + 63) // 64
     for j in range(j0, j1, PANEL):
         width = panel_width(layer.width, j)
@@ -44,29 +44,32 @@ def dense_forward(one, run, layer, r0, r1, j0, j1):
         a = (run.acts + size * (layer.a_in + r0 * layer.ld_in), size * layer.ld_in, size)
         if run.skip_zeros and layer.first:
             masks = (run.input_masks + 8 * words * (r0 // MASKED_ROWS), 8 * words, words)
-            masked_matmul(one, a, (w, size * width), bias, z, whole_rows(r1 - r0, ROWS), width, masks)
+            masked_matmul(one, a, (w, size * width), bias, z, whole_rows(r1 - r0, ROWS), width, masks, no_step)
         else:
-            matmul(one, a, (w, size * width), bias, z, whole_rows(r1 - r0, 4), width, n_in)
+            matmul(one, a, (w, size * width), bias, z, whole_rows(r1 - r0, 4), width, n_in, no_step)
 
 
 @njit
 def dense_delta(one, run, layer, before, r0, r1, j0, j1):
     """dC/da of the layer before, into its d: delta[r] W^T for rows r0 to r1 and columns j0 to j1, whole panels."""
-    size, rows, n_out = size_of(one), whole_rows(r1 - r0, 4), layer.n_out
+    size, rows, n_out, no_step = size_of(one), whole_rows(r1 - r0, 4), layer.n_out, number(one, 0.0)
     a = (run.deltas + size * (layer.d + r0 * layer.ld), size * layer.ld, size)
     for i in range(j0, j1, PANEL):
         width = panel_width(before.width, i)
         wt = (run.wt + size * (layer.wt + i * n_out), size * width)
         d = (run.deltas + size * (before.d + r0 * before.ld + i), size * before.ld)
-        matmul(one, a, wt, (run.zeros, 0), d, rows, width, n_out)
+        matmul(one, a, wt, (run.zeros, 0), d, rows, width, n_out, no_step)
 
 
 @njit
-def dense_gradient(one, run, layer, tile, g):
-    """Add this block's samples to one tile of the gradient at address g (or start it, unless keep_gradient)."""
+def dense_gradient(one, run, layer, tile, g, w, eta):
+    """Sum this block's samples into one tile of the gradient, in a panel at address g; or, with eta, step by it at w.
+
+    It starts from what is there if ``run.keep_gradient``. Samples are summed SUM_BLOCK at a time; with eta, the last of
+    them go with all before them into W: W -= eta g.
+    """
     size, width, rows = size_of(one), panel_width(layer.width, tile.j0), tile.i1 - tile.i0
-    c = (g + size * width * tile.i0, size * width)
-    bias = (g + size * width * layer.n_in, size * width)
+    row, first, bias = size * width, size * width * tile.i0, size * width * layer.n_in
     skip_zeros = run.skip_zeros and layer.first
     masks, words = run.sample_masks + tile.masks, (run.rows + 63) // 64
     if skip_zeros:
@@ -74,17 +77,19 @@ def dense_gradient(one, run, layer, tile, g):
     for s0 in range(0, run.rows, SUM_BLOCK):
         keep = run.keep_gradient or s0 > 0
         samples = min(SUM_BLOCK, run.rows - s0)
+        step = eta if s0 + samples == run.rows else number(one, 0.0)
+        to = w if step != 0.0 else g
         delta = (run.deltas + size * (layer.d + s0 * layer.ld + tile.j0), size * layer.ld)
         a = (run.acts + size * (layer.a_in + s0 * layer.ld_in + tile.i0), size, size * layer.ld_in)
-        init = c if keep else (run.zeros, 0)
+        init = (g + first, row) if keep else (run.zeros, 0)
         if skip_zeros:
             some = (masks + s0 // 8, 8 * words, (samples + 63) // 64)
-            masked_matmul(one, a, delta, init, c, rows, width, some)
+            masked_matmul(one, a, delta, init, (to + first, row), rows, width, some, step)
         else:
-            matmul(one, a, delta, init, c, rows, width, samples)
+            matmul(one, a, delta, init, (to + first, row), rows, width, samples, step)
         if tile.bias:
-            init = bias if keep else (run.zeros, 0)
-            matmul(one, (run.ones, 0, 0), delta, init, bias, 1, width, samples)
+            init = (g + bias, row) if keep else (run.zeros, 0)
+            matmul(one, (run.ones, 0, 0), delta, init, (to + bias, row), 1, width, samples, step)
 
 
 @njit

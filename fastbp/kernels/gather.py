@@ -12,6 +12,7 @@ The masks cost about as much as copying the sample, and the result has the same 
 from __future__ import annotations
 
 from .._jit import float32, float64, njit
+from .dropout import drop_rows
 from .layout import FLOAT32, UINT8
 from .matmul import MASKED_ROWS
 from .simd import (
@@ -83,13 +84,15 @@ def gather_inputs(one, run, layer, r):
     source = run.x + sample_at(run, r) * row_bytes
     target = run.acts + size_of(one) * (layer.a_in + r * layer.ld_in)
     convert(one, run.x_kind, source, target, run.n_in)
+    if layer.drop_rate:
+        drop_rows(one, run, layer, r, r + 1, target, target, 0, run.n_in)
     if run.skip_zeros:
-        mark_sample(one, run, source, target, r)
+        mark_sample(one, run, 0 if layer.drop_rate or run.x_kind != UINT8 else source, target, r)
 
 
 @njit
 def mark_sample(one, run, source, row, r):
-    """Note which inputs of sample r are not zero: from its bytes where it has some, else from its row of activations.
+    """Note which inputs of sample r are not zero: from its bytes at ``source``, or, if 0, from its row of activations.
 
     For each group of 8 samples, ``input_masks`` has 64-bit words over the inputs, and ``group_bytes`` for each such
     word a byte a sample, with a bit for each 8 inputs; phase 2 turns those into masks over the samples. What a group
@@ -101,7 +104,7 @@ def mark_sample(one, run, source, row, r):
     for w in range(words):
         if 64 * (w + 1) > run.n_in:
             bits = nonzero_bits(one, row + size_of(one) * 64 * w) & ((1 << (run.n_in - 64 * w)) - 1)
-        elif run.x_kind == UINT8:
+        elif source:
             bits = nonzero_byte_bits(source + 64 * w)
         else:
             bits = nonzero_bits(one, row + size_of(one) * 64 * w)
@@ -147,12 +150,20 @@ def mark_samples(run, w, masks, words):
 @njit
 def label_of(run, r):
     """The class of the block's sample r, or -1 where it has a row of targets."""
-    return load_int(run.y + 8 * sample_at(run, r)) if run.y_is_class else -1
+    return load_int(run.y + 8 * sample_at(run, r)) if run.y_is_class and not run.class_rows else -1
+
+
+@njit
+def weight_of(one, run, r):
+    """What the block's sample r counts: its cost and its gradient are multiplied by it."""
+    return load_scalar(one, run.sample_weights + size_of(one) * sample_at(run, r)) if run.sample_weights else one
 
 
 @njit
 def targets_at(one, run, layer, r):
-    """The address of the block's sample r's row of targets."""
+    """The address of the block's sample r's row of targets: its own, or its class's."""
+    if run.class_rows:
+        return run.class_rows + size_of(one) * load_int(run.y + 8 * sample_at(run, r)) * layer.n_out
     return run.y + size_of(one) * sample_at(run, r) * layer.n_out
 
 

@@ -29,8 +29,9 @@ def _record(integers: str, floats: str = "") -> np.dtype:
 
 # One row a layer. first: whether its inputs are the samples'; flat: its W in theta; w: its first panel in the packed
 # copy; wt: the same of W^T, or -1; a_in, z, a, d: rows of its inputs, weighted inputs, activations and deltas. z is a
-# unless f' or the cost needs z kept.
-LAYER = _record("first n_in n_out width bias activation flat w wt a_in ld_in z a d ld")
+# unless f' or the cost needs z kept. Where dropout is at work a_in has rows of its own; drop_rate: the digits of its
+# inputs' rate, 0 for none (dropout.py).
+LAYER = _record("first n_in n_out width bias activation flat w wt a_in ld_in z a d ld drop_rate drop_key", "drop_scale")
 
 # One row a task of phase 2: columns j0.. of a panel, rows i0 to i1, whether the bias row comes along, and the byte
 # at which the task keeps its masks over the samples.
@@ -39,25 +40,33 @@ TILE = _record("layer j0 i0 i1 bias masks")
 # One row a stage of a launch: a compiled task and how often to run it (0: once a chunk of the block's samples). A stage
 # of ``samples`` says which part of the network to compute: layers forward_from to forward_to, the outputs' cost, back
 # from backward_from to backward_to; by columns: task t computes the t-th panel of all rows, else all of the t-th rows.
-STAGE = _record("work tasks by_columns gather forward_from forward_to judge backward_from backward_to online")
+# A stage of ``tiles`` says whether to sum the gradient, to measure it for clipping, and to update.
+STAGE = _record(
+    "work tasks by_columns gather forward_from forward_to judge backward_from backward_to online gradient measure step"
+)
 
 # All that a launch needs to know: sizes, addresses of arrays, and the optimizer's numbers.
 RUN = _record(
-    # the tables; the stages, the one at work, its compiled task and how often to run it; the threads and their tickets
-    "n_layers layers n_tiles tiles n_stages stages stage work tasks threads team "
+    # the tables; the stage at work, its compiled task and how often to run it; the threads and their tickets
+    "n_layers layers n_tiles tiles stage work tasks threads team "
     # parameters, gradient and the optimizer's state, all packed; rows of a block's samples; constants to read
-    "flat_theta flat_grad flat_state1 flat_state2 theta wt grad state1 state2 "
-    "acts deltas column_costs zeros ones "
-    # the data: x, its kind and row length; classes or targets; the order to take the samples in (0: as they lie)
-    "x x_kind n_in y y_is_class order "
-    # where x is not zero: whether to skip what is, and the masks of the block (gather.py)
-    "skip_zeros input_masks group_bytes sample_masks "
-    # sizes of a batch, a block and a chunk; the batch and the block at work, what to compute, whether to update
-    "start stop batch block chunk_rows average batch_start first rows chunks what count_hits keep_gradient update "
-    # costs and hits a chunk, and in all; where the last layer's activations go (0: nowhere)
-    "costs correct total_correct out "
-    "cost optimizer nesterov updates learning_rates rate_index",
-    "total_cost scale eta l1 l2 momentum beta1 beta2 epsilon weight_decay correction1 correction2",
+    "flat_state1 flat_state2 theta wt grad state1 state2 acts deltas column_costs zeros ones "
+    # where x is not zero: the masks of the block (gather.py)
+    "n_in input_masks group_bytes sample_masks "
+    # the batch and the block at work, a block's most samples, whether to update; costs and hits a chunk
+    "start stop block batch_start first rows chunks keep_gradient update costs correct "
+    "cost optimizer nesterov updates learning_rates "
+    # squares of each tile's gradient, by columns and in all; a row of targets for each class (0: one-hot)
+    "column_squares squares class_rows "
+    # the data: x and its kind; classes or targets; what each sample counts (0: one); the order to take the samples in
+    # (0: as they lie); whether to skip what is zero
+    "x x_kind y y_is_class sample_weights order skip_zeros "
+    # what to compute: the stages; samples of a batch and of a chunk, and whether to average; flat parameters
+    # and gradient; where the outputs go (0: nowhere); hits and, as the first of the floats, the cost of all samples
+    "n_stages stages what batch chunk_rows average flat_theta flat_grad out count_hits total_correct",
+    "total_cost scale eta l1 l2 momentum beta1 beta2 epsilon weight_decay correction1 correction2 "
+    # limits (0: none), and what clipping leaves of the batch's gradient
+    "clip_norm clip_sample_norm max_norm shrink",
 )
 
 

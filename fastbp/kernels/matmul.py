@@ -16,11 +16,11 @@ nor on how rows and columns are cut among threads.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from .._jit import VECTOR_REGISTERS, cgutils, intrinsic, ir, njit, types
-from .simd import I64, Vector, emit_fma, emit_load, emit_load_splat, emit_store
+from .simd import I64, Vector, emit_fma, emit_load, emit_load_splat, emit_splat, emit_store
 
 # 8 x 2 accumulators, 2 vectors of B and a broadcast fit 32 registers; with 16 registers 8 x 2 would spill.
 ROWS = 8 if VECTOR_REGISTERS >= 32 else 4
@@ -76,10 +76,43 @@ def _marked_steps(b: Any, masks: Any) -> Iterator[Any]:
         b.position_at_end(done)
 
 
-def _emit_block(b: Any, vec: Vector, rows: int, vectors: int, a: Any, bm: Any, init: Any, c: Any, steps: Any) -> None:
+@contextmanager
+def _unless_idle(b: Any, eta: Any, init_row: Any, masks: Any) -> Iterator[None]:
+    """Emit what follows for blocks that change something: a step by a product that is zero does not."""
+    address, words = masks
+    some = cgutils.alloca_once_value(b, I64(0))
+    with cgutils.for_range(b, words) as loop:
+        word = b.load(b.inttoptr(b.add(address, b.mul(loop.index, I64(8))), I64.as_pointer()), typ=I64)
+        b.store(b.or_(b.load(some), word), some)
+    is_step = b.and_(b.fcmp_unordered("!=", eta, eta.type(0.0)), b.icmp_signed("==", init_row, I64(0)))
+    with b.if_then(b.not_(b.and_(is_step, b.icmp_signed("==", b.load(some), I64(0))))):
+        yield
+
+
+def _emit_finish(b: Any, vec: Vector, blocks: Any, eta: Any, c: Any) -> None:
+    """Write the sums to C; or with eta subtract eta times them: SGD, rounded as kernels/update.py does."""
+    size = vec.lanes * vec.dtype.bitwidth // 8
+    places = [
+        (b.load(total), b.add(c[0], b.add(b.mul(c[1], I64(r)), I64(size * v))))
+        for r, row in enumerate(blocks)
+        for v, total in enumerate(row)
+    ]
+    with b.if_else(b.fcmp_unordered("!=", eta, eta.type(0.0))) as (step, put):
+        with step:
+            etas = emit_splat(b, vec, eta)
+            for total, at in places:
+                emit_store(b, vec, b.fsub(emit_load(b, vec, at), b.fmul(etas, total)), at)
+        with put:
+            for total, at in places:
+                emit_store(b, vec, total, at)
+
+
+def _emit_block(
+    b: Any, vec: Vector, rows: int, vectors: int, a: Any, bm: Any, init: Any, c: Any, eta: Any, steps: Any
+) -> None:
     """``rows`` x ``vectors`` of C in registers; a, bm, init, c are (address, stride[, stride]) in bytes."""
     size = vec.lanes * vec.dtype.bitwidth // 8
-    (a0, a_row, a_k), (b0, b_k), (i0, i_row), (c0, c_row) = a, bm, init, c
+    (a0, a_row, a_k), (b0, b_k), (i0, i_row) = a, bm, init
     a_rows = [b.add(a0, b.mul(a_row, I64(r))) for r in range(rows)]
     accumulators = [
         [
@@ -95,15 +128,16 @@ def _emit_block(b: Any, vec: Vector, rows: int, vectors: int, a: Any, bm: Any, i
             x = emit_load_splat(b, vec, b.add(a_rows[r], a_offset))
             for v in range(vectors):
                 b.store(emit_fma(b, x, columns[v], b.load(accumulators[r][v])), accumulators[r][v])
-    for r in range(rows):
-        for v in range(vectors):
-            emit_store(b, vec, b.load(accumulators[r][v]), b.add(c0, b.add(b.mul(c_row, I64(r)), I64(size * v))))
+    _emit_finish(b, vec, accumulators, eta, c)
 
 
-def _emit_blocks(b: Any, vec: Vector, operands: Any, shape: Any, heights: tuple[int, ...], steps: Any) -> None:
+def _emit_blocks(
+    b: Any, vec: Vector, operands: Any, shape: Any, eta: Any, heights: tuple[int, ...], steps: Any, masks: Any = None
+) -> None:
     """The loops over columns and rows around the block, widest and tallest blocks first.
 
-    ``heights``: of the blocks, in rows. ``steps(row)`` makes the loop over k of the blocks that begin at ``row``.
+    ``heights``: of the blocks, in rows. ``steps(row)`` makes the loop over k of the blocks that begin at ``row``, and
+    ``masks(row)`` says where their masks are.
     """
     (am, bm, im, cm), (n_rows, n_columns) = operands, shape
     column, row = cgutils.alloca_once_value(b, I64(0)), cgutils.alloca_once(b, I64)
@@ -119,54 +153,63 @@ def _emit_blocks(b: Any, vec: Vector, operands: Any, shape: Any, heights: tuple[
                         (b.add(b.add(im[0], b.mul(im[1], r)), right), im[1]),
                         (b.add(b.add(cm[0], b.mul(cm[1], r)), right), cm[1]),
                     )
-                    _emit_block(b, vec, height, vectors, *block, steps(r))
+                    with nullcontext() if masks is None else _unless_idle(b, eta, im[1], masks(r)):
+                        _emit_block(b, vec, height, vectors, *block, eta, steps(r))
 
 
 @intrinsic
-def _matmul(tc: Any, one: Any, a: Any, b: Any, init: Any, c: Any, rows: Any, width: Any, k: Any) -> Any:
+def _matmul(tc: Any, one: Any, a: Any, b: Any, init: Any, c: Any, rows: Any, width: Any, k: Any, eta: Any) -> Any:
     def codegen(ctx: Any, bld: Any, sig: Any, args: Any) -> Any:
         operands = [cgutils.unpack_tuple(bld, t) for t in args[1:5]]
-        _emit_blocks(bld, Vector(one), operands, args[5:7], HEIGHTS, lambda row: _every_step(bld, args[7]))
+        _emit_blocks(bld, Vector(one), operands, args[5:7], args[8], HEIGHTS, lambda row: _every_step(bld, args[7]))
         return ctx.get_dummy_value()
 
-    return types.void(one, a, b, init, c, rows, width, k), codegen
+    return types.void(one, a, b, init, c, rows, width, k, one), codegen
 
 
 @intrinsic
-def _masked_matmul(tc: Any, one: Any, a: Any, b: Any, init: Any, c: Any, rows: Any, width: Any, masks: Any) -> Any:
+def _masked_matmul(
+    tc: Any, one: Any, a: Any, b: Any, init: Any, c: Any, rows: Any, width: Any, masks: Any, eta: Any
+) -> Any:
     def codegen(ctx: Any, bld: Any, sig: Any, args: Any) -> Any:
         operands = [cgutils.unpack_tuple(bld, t) for t in args[1:5]]
         address, group, words = cgutils.unpack_tuple(bld, args[7])
 
-        def steps(row: Any) -> Any:
+        def masks_of(row: Any) -> Any:
             mask_row = bld.mul(bld.lshr(row, I64(MASKED_ROWS.bit_length() - 1)), group)
-            return _marked_steps(bld, (bld.add(address, mask_row), words))
+            return bld.add(address, mask_row), words
 
-        _emit_blocks(bld, Vector(one), operands, args[5:7], (ROWS, 1), steps)
+        def steps(row: Any) -> Any:
+            return _marked_steps(bld, masks_of(row))
+
+        _emit_blocks(bld, Vector(one), operands, args[5:7], args[8], (ROWS, 1), steps, masks_of)
         return ctx.get_dummy_value()
 
-    return types.void(one, a, b, init, c, rows, width, masks), codegen
+    return types.void(one, a, b, init, c, rows, width, masks, one), codegen
 
 
 @njit
-def matmul(one, a, b, init, c, rows, width, k):
+def matmul(one, a, b, init, c, rows, width, k, eta):
     """C[r, v] = init[r, v] + sum over k of A[r, k] B[k, v], for ``rows`` rows and ``width`` columns.
+
+    With an eta other than 0 it is C -= eta (init + A B): a gradient goes into the weights without being written.
 
     Every operand is a tuple of an address and strides in bytes, all int64: ``a`` (address, row stride, k stride),
     ``b`` (address, k stride), ``init`` (address, row stride; 0 repeats one row, as a bias does) and ``c`` (address,
     row stride). ``init`` and ``c`` may be the same memory. ``width`` is a multiple of the lanes of a vector.
     """
-    _matmul(one, a, b, init, c, rows, width, k)
+    _matmul(one, a, b, init, c, rows, width, k, eta)
 
 
 @njit
-def masked_matmul(one, a, b, init, c, rows, width, masks):
+def masked_matmul(one, a, b, init, c, rows, width, masks, eta):
     """``matmul`` that skips each k for which A is zero in a whole group of MASKED_ROWS rows.
 
     ``masks``: (address, bytes a group, words a group): a group's 64-bit words have a bit set for every k at which
     one of its rows is not zero. What is skipped would have added 0 times a number: the bits are those of ``matmul``.
+    With an eta other than 0 and a single ``init`` row (of zeros, then) a group without a bit is not even touched.
     """
-    _masked_matmul(one, a, b, init, c, rows, width, masks)
+    _masked_matmul(one, a, b, init, c, rows, width, masks, eta)
 
 
 @njit

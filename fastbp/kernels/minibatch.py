@@ -22,7 +22,8 @@ from .._jit import carray, from_dtype, intrinsic, ir, njit, parallel, prange, se
 from .activations import SOFTMAX, activate, row_maximum, scale_by_slope, softmax_row
 from .costs import cost_and_delta, needs_slope
 from .dense import dense_delta, dense_forward, dense_gradient, panel_width, refresh_transpose
-from .gather import gather_inputs, label_of, targets_at
+from .dropout import drop_rows
+from .gather import gather_inputs, label_of, targets_at, weight_of
 from .layout import COST, FORWARD, LAYER, PANEL, RUN, STAGE, TILE
 from .online import online_layer
 from .simd import (
@@ -42,13 +43,16 @@ from .simd import (
     store_scalar,
     unit_of,
 )
+from .squares import scale, square_sum
 from .team import FINISHED, dismiss, finish, next_stage, open_stage, segment_stop, take
-from .update import ADAM, update
+from .update import ADAM, is_plain, update
 
 # Chunks begin at multiples of the microkernel's rows, so that only the last one has a remainder.
 ROW_GROUP = 8
 # Up to this width the first layer's W stays in the second-level cache beside all else: 784 x 64 numbers are 200 KiB.
 SMALL_WIDTH = 64
+# Rows of inputs that are gathered before they are multiplied: they should still be in the first-level cache then.
+CACHED_BYTES = 16384
 # Rows of W that a task of online SGD updates, 64 as the inputs that a word of the masks covers.
 ONLINE_ROWS = 64
 
@@ -138,9 +142,11 @@ def judge(one, run, layer, chunk, r0, r1):
         store(splat(number(one, 0.0)), column_costs + size * j)
     for r in range(r0, r1):
         label, target, row = label_of(run, r), targets_at(one, run, layer, r), r * layer.ld
+        weight = weight_of(one, run, r)
         z, a, d = layer.z + row, layer.a + row, layer.d + row
         z, a, d = run.acts + size * z, run.acts + size * a, run.deltas + size * d
-        cost_and_delta(one, run.cost, layer.activation, (z, a, d, label, target), scale, column_costs, n)
+        sample = (z, a, d, label, target, weight)
+        cost_and_delta(one, run.cost, layer.activation, sample, scale * weight, column_costs, n)
         if run.count_hits:
             correct += is_hit(one, a, label, target, n)
     if needs_slope(run.cost, layer.activation):
@@ -166,28 +172,38 @@ def gather(one, run, layer, r0, r1):
 
 
 @njit
-def forward_layer(one, run, layer, r0, r1, j0, j1):
-    """z and the activations of rows r0 to r1, columns j0 to j1, of one layer; softmax waits for the whole row."""
-    size = size_of(one)
+def forward_layer(one, run, layers, l, r0, r1, j0, j1):  # noqa: E741
+    """z and the activations of rows r0 to r1, columns j0 to j1, of layer l; softmax waits for the whole row.
+
+    Where the next layer's inputs are dropped it gets what is left of these activations beside them.
+    """
+    layer, size = layers[l], size_of(one)
     dense_forward(one, run, layer, r0, r1, j0, j1)
     row = r0 * layer.ld + j0
     z, a = run.acts + size * (layer.z + row), run.acts + size * (layer.a + row)
     activate(one, layer.activation, z, a, size * layer.ld, r1 - r0, j1 - j0)
+    if l + 1 < run.n_layers and layers[l + 1].drop_rate:
+        after = layers[l + 1]
+        source, target = layer.a + r0 * layer.ld, after.a_in + r0 * after.ld_in
+        drop_rows(one, run, after, r0, r1, run.acts + size * source, run.acts + size * target, j0, j1)
 
 
 @njit
-def first_layers(one, run, layer, stage, r0, r1, j0, j1):
+def first_layers(one, run, layers, stage, r0, r1, j0, j1):
     """Gather rows r0 to r1 and compute the first layer's activations, a few rows at a time where W is small.
 
     Then the rows are still in the first-level cache when they are multiplied. A large W should rather be read once.
     """
-    step = ROW_GROUP if layer.width <= SMALL_WIDTH else max(1, r1 - r0)
+    layer = layers[0]
+    step = max(1, r1 - r0)
+    if layer.width <= SMALL_WIDTH:
+        step = max(1, CACHED_BYTES // (ROW_GROUP * size_of(one) * layer.ld_in)) * ROW_GROUP
     for start in range(r0, r1, step):
         stop = min(start + step, r1)
         if stage.gather:
             gather(one, run, layer, start, stop)
         if stage.forward_to > 0:
-            forward_layer(one, run, layer, start, stop, j0, j1)
+            forward_layer(one, run, layers, 0, start, stop, j0, j1)
 
 
 @njit
@@ -205,10 +221,19 @@ def finish_rows(one, run, layer, r0, r1):
 
 
 @njit
+def through_inputs(one, run, layer, before, r0, r1, j0, j1):
+    """dC/da_in, in the d of the layer before, becomes its delta: times the masks of dropout, times f'(z_before)."""
+    if layer.drop_rate:
+        d = run.deltas + size_of(one) * (before.d + r0 * before.ld)
+        drop_rows(one, run, layer, r0, r1, d, d, j0, j1)
+    slope_rows(one, run, before, r0, r1, j0, j1)
+
+
+@njit
 def backward_layer(one, run, layer, before, r0, r1, j0, j1):
     """delta_before = (delta W^T) f'(z_before) for rows r0 to r1, columns j0 to j1 of the layer before."""
     dense_delta(one, run, layer, before, r0, r1, j0, j1)
-    slope_rows(one, run, before, r0, r1, j0, j1)
+    through_inputs(one, run, layer, before, r0, r1, j0, j1)
 
 
 @njit
@@ -220,7 +245,7 @@ def step_layer(one, run, layers, l, i0, i1):  # noqa: E741
         return
     before = layers[l - 1]
     online_layer(one, run, layer, run.deltas + size * before.d, i0, i1)
-    slope_rows(one, run, before, 0, 1, i0, min(i1, before.width))
+    through_inputs(one, run, layer, before, 0, 1, i0, min(i1, before.width))
 
 
 @njit
@@ -240,9 +265,9 @@ def samples(theta, run_at, layers_at, tiles_at, task):
         layer = layers[l]
         j0, j1 = panel_columns(layer.width, task) if stage.by_columns else (0, layer.width)
         if l == 0:
-            first_layers(one, run, layer, stage, r0, r1, j0, j1)
+            first_layers(one, run, layers, stage, r0, r1, j0, j1)
         else:
-            forward_layer(one, run, layer, r0, r1, j0, j1)
+            forward_layer(one, run, layers, l, r0, r1, j0, j1)
     if stage.judge:
         last = layers[run.n_layers - 1]
         finish_rows(one, run, last, r0, r1)
@@ -259,19 +284,43 @@ def samples(theta, run_at, layers_at, tiles_at, task):
 
 
 # ---------------------------------------------------------------- phase 2
+@njit
+def measure_tile(one, run, task, tile, weights, bias, width):
+    """Square a tile's gradient, whose rows and whose bias lie at these offsets, and add up."""
+    size = size_of(one)
+    partial = run.column_squares + size * PANEL * task
+    squares = square_sum(one, run.grad + size * weights, tile.i1 - tile.i0, width, partial)
+    squares += square_sum(one, run.grad + size * bias, tile.bias, width, partial)
+    store_scalar(squares, run.squares + 8 * task)
+
+
 def tiles(theta, run_at, layers_at, tiles_at, task):
-    """Phase 2 for one tile: its gradient over the block and, after the batch's last block, its update."""
+    """Phase 2, or the part of it that the stage says, for one tile.
+
+    Its gradient over the block; and after the batch's last block its squares, where it is clipped, and its update.
+    """
     one, run = unit_of(theta), carray(run_at, 1)[0]
+    stage = carray(stages_of(run.stages), run.n_stages)[run.stage]
     tile = carray(tiles_at, run.n_tiles)[task]
     layer = carray(layers_at, run.n_layers)[tile.layer]
     panel = layer.w + tile.j0 * (layer.n_in + 1)
     width = panel_width(layer.width, tile.j0)
-    dense_gradient(one, run, layer, tile, run.grad + size_of(one) * panel)
-    if not run.update:
+    size, rows, bias = size_of(one), panel + tile.i0 * width, panel + layer.n_in * width
+    at_once = stage.gradient and stage.step and run.update and is_plain(run)
+    eta = number(one, run.eta if at_once else 0.0)
+    if stage.gradient:
+        dense_gradient(one, run, layer, tile, run.grad + size * panel, run.theta + size * panel, eta)
+    if stage.measure and run.update:
+        measure_tile(one, run, task, tile, rows, bias, width)
+    if not (stage.step and run.update):
         return
-    update(one, run, panel + tile.i0 * width, (tile.i1 - tile.i0) * width, True)
-    if tile.bias:
-        update(one, run, panel + layer.n_in * width, width, False)
+    if run.shrink < 1.0:
+        for start, count in ((rows, tile.i1 - tile.i0), (bias, tile.bias)):
+            scale(one, run.grad + size * start, count * width, number(one, run.shrink))
+    if eta == 0.0:
+        update(one, run, rows, (tile.i1 - tile.i0) * width, True)
+        if tile.bias:
+            update(one, run, bias, width, False)
     if layer.wt >= 0:
         refresh_transpose(one, run, layer, tile.j0, tile.i0, tile.i1)
 
@@ -324,6 +373,16 @@ def collect(run):
 
 
 @njit
+def measure(run):
+    """What clipping leaves of the batch's gradient, from the squares of its tiles."""
+    total = 0.0
+    for tile in range(run.n_tiles):
+        total += load_scalar(1.0, run.squares + 8 * tile)
+    norm = math.sqrt(total)
+    run.shrink = run.clip_norm / norm if norm > run.clip_norm else 1.0
+
+
+@njit
 def enter(run, number):
     """Make a stage the one at work."""
     stage = carray(stages_of(run.stages), run.n_stages)[number]
@@ -342,6 +401,8 @@ def advance(run):
     stages = carray(stages_of(run.stages), run.n_stages)
     if stages[run.stage].judge and run.what >= COST and not collect(run) and run.learning_rates:
         return False
+    if stages[run.stage].measure and run.update:
+        measure(run)
     number, last = run.stage + 1, run.n_stages - 1
     if run.stage == 0 or number == last:
         number = 1 if next_block(run) else last

@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import Any
 
 from .._jit import cgutils, intrinsic, njit, types
+from .dense import panel_width
 from .layout import PANEL
 from .matmul import while_room
 from .simd import (
@@ -26,11 +27,14 @@ from .simd import (
     emit_pairwise,
     emit_splat,
     emit_store,
+    lanes_of,
+    load,
     load_int,
     load_scalar,
     lowest_bit,
     number,
     size_of,
+    store,
     store_scalar,
 )
 
@@ -74,6 +78,36 @@ def dot_and_step(tc: Any, one: Any, eta: Any, x: Any, w: Any, panel: Any, i: Any
 
 
 @njit
+def step_marked(one, run, layer, w, row, delta, i0, i1):
+    """W[i] -= eta (a_i delta) for the inputs i0 to i1 that are marked, in the one or two vectors from w and delta on.
+
+    ``row``: bytes from a row of W to the next. Delta stays in registers; most of what is left is finding the next bit.
+    """
+    size, second, eta = size_of(one), size_of(one) * lanes_of(one), number(one, run.eta)
+    d, e, a = load(one, delta), load(one, delta + second), run.acts + size * layer.a_in
+    for word in range(i0, i1, 64):
+        bits = load_int(run.input_masks + word // 8)
+        while bits:
+            i = word + lowest_bit(bits)
+            bits &= bits - 1
+            at, x = w + row * i, load_scalar(one, a + size * i)
+            store(load(one, at) - eta * (x * d), at)
+            if row > second:
+                store(load(one, at + second) - eta * (x * e), at + second)
+
+
+@njit
+def step_first_layer(one, run, layer, i0, i1):
+    """Rows i0 to i1 of the first layer's W, of which those with a zero input stay as they are."""
+    size, delta = size_of(one), run.deltas + size_of(one) * layer.d
+    for j in range(0, layer.width, PANEL):
+        width = panel_width(layer.width, j)
+        w = run.theta + size * (layer.w + j * (layer.n_in + 1))
+        for v in range(0, width, 2 * lanes_of(one)):
+            step_marked(one, run, layer, w + size * v, size * width, delta + size * (j + v), i0, i1)
+
+
+@njit
 def online_layer(one, run, layer, before_d, i0, i1):
     """Update rows i0 to i1 of a layer's W; and dC/da of these units of the layer before, to ``before_d`` unless 0."""
     size, eta = size_of(one), number(one, run.eta)
@@ -85,12 +119,7 @@ def online_layer(one, run, layer, before_d, i0, i1):
             x = load_scalar(one, a + size * i)
             store_scalar(dot_and_step(one, eta, x, w, panel, i, delta, layer.width), before_d + size * i)
     elif run.skip_zeros:
-        for word in range(i0, stop, 64):
-            bits = load_int(run.input_masks + word // 8)
-            while bits:
-                i = word + lowest_bit(bits)
-                bits &= bits - 1
-                dot_and_step(one, eta, load_scalar(one, a + size * i), w, panel, i, delta, layer.width)
+        step_first_layer(one, run, layer, i0, stop)
     else:
         for i in range(i0, stop):
             dot_and_step(one, eta, load_scalar(one, a + size * i), w, panel, i, delta, layer.width)

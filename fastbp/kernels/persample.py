@@ -48,14 +48,21 @@ def square_sum(one, address, n):
     return total
 
 
+@njit
+def sample_square(one, run, layers, r):
+    """The squared norm of the gradient of the block's sample r, in float64."""
+    total = 0.0
+    for l in range(run.n_layers):  # noqa: E741
+        layer = layers[l]
+        a, d = row_of(one, run, layer, r)
+        total += square_sum(one, d, layer.n_out) * (square_sum(one, a, layer.n_in) + layer.bias)
+    return total
+
+
 def norms(theta, run_at, layers_at, tiles_at, chunk):
     """Task: the norm of each sample's gradient into ``run.out``, (n,)."""
     one, run = unit_of(theta), carray(run_at, 1)[0]
     layers = carray(layers_at, run.n_layers)
     for r in range(chunk_start(run, chunk), chunk_start(run, chunk + 1)):
-        total = 0.0
-        for l in range(run.n_layers):  # noqa: E741
-            layer = layers[l]
-            a, d = row_of(one, run, layer, r)
-            total += square_sum(one, d, layer.n_out) * (square_sum(one, a, layer.n_in) + layer.bias)
-        store_scalar(number(one, math.sqrt(total)), run.out + size_of(one) * (run.first + r))
+        norm = math.sqrt(sample_square(one, run, layers, r))
+        store_scalar(number(one, norm), run.out + size_of(one) * (run.first + r))

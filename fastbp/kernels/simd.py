@@ -499,6 +499,17 @@ def where_negative(tc: Any, x: Any, a: Any, b: Any) -> Any:
     return x(x, a, b), codegen
 
 
+@intrinsic
+def where_bits(tc: Any, bits: Any, x: Any) -> Any:
+    """``x`` in the lanes whose bit is set, the lowest bit for the first lane; 0 in the others."""
+
+    def codegen(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
+        lanes = b.bitcast(b.trunc(args[0], ir.IntType(x.lanes)), ir.VectorType(ir.IntType(1), x.lanes))
+        return b.select(lanes, args[1], emit_constant(x, 0.0))
+
+    return x(bits, x), codegen
+
+
 # ---------------------------------------------------------------- exp and its relatives
 # e^x = 2^n e^r with n = round(x / ln 2) and |r| <= ln 2 / 2 = 0.3466. The first omitted Taylor term of e^r is
 # 0.3466^9 / 9! = 2e-10 (float32) and 0.3466^15 / 15! = 1e-19 (float64), below half an ulp of 1.

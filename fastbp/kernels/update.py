@@ -64,6 +64,12 @@ def _adam(run, w, g, m_at, s_at):
 
 
 @njit
+def is_plain(run):
+    """Whether an update is w -= eta g, which a gradient's sum can end with (matmul.py); 0 where g is 0."""
+    return run.optimizer == SGD and run.l1 == 0.0 and run.l2 == 0.0
+
+
+@njit
 def update(one, run, start, count, is_weights):
     """Update ``count`` packed parameters from offset ``start`` with the gradient that lies at the same offset."""
     size = size_of(one)

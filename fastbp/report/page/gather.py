@@ -1,0 +1,217 @@
+"""What the page shows of a network, as plain data that JSON can hold."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastbp.model import Network
+from fastbp.report.page.encode import FULL, base64_text, packed
+
+SAMPLE_BYTES = 400_000  # that each set of samples may take: 510 images of 28 x 28
+TINY = float(np.finfo(np.float64).tiny)
+CURVES = ("cost", "accuracy", "validation_cost", "validation_accuracy")
+
+
+def checked_samples(network: Network, x: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Samples as (n, n_in) uint8 or float32, and their labels as (n,) integers.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the network cannot take them, or has no output for a label.
+
+    Examples
+    --------
+    >>> from fastbp import Dense
+    >>> checked_samples(Network(4, [Dense(2, "softmax")]), np.ones((1, 4)), [2])
+    Traceback (most recent call last):
+    ValueError: y: got class 2, expected whole numbers from 0 to 1
+    """
+    labels = np.asarray(y)
+    samples = network._inputs(x)[0]
+    if labels.dtype.kind not in "iu" or labels.shape != (len(samples),):
+        raise ValueError(f"y: got {labels.dtype} of shape {labels.shape}, expected ({len(samples)},) whole numbers")
+    check_labels(network, labels)
+    return samples if samples.dtype == np.uint8 else samples.astype(np.float32), labels.astype(np.int64)
+
+
+def check_labels(network: Network, labels: ArrayLike) -> None:
+    """Raise a ValueError that names a label which the network has no output for.
+
+    Examples
+    --------
+    >>> from fastbp import Dense
+    >>> check_labels(Network(4, [Dense(2, "softmax")]), [0, 1])
+    """
+    top = max(network.n_out, 2) - 1  # one output tells 0 from 1
+    bad = [label for label in np.asarray(labels).ravel().tolist() if not 0 <= label <= top]
+    if bad:
+        raise ValueError(f"y: got class {bad[0]}, expected whole numbers from 0 to {top}")
+
+
+def image_side(network: Network) -> int:
+    """How many pixels an input image is wide and high; 0 where the inputs are no square of 5 x 5 or more.
+
+    Examples
+    --------
+    >>> from fastbp import Dense
+    >>> image_side(Network(784, [Dense(10)])), image_side(Network(4, [Dense(2)]))
+    (28, 0)
+    """
+    side = math.isqrt(network.n_in)
+    return side if side >= 5 and side * side == network.n_in else 0
+
+
+def samples_data(
+    network: Network, x: NDArray[Any], y: NDArray[np.int64], which: ArrayLike | None = None, limit: int = 100
+) -> dict[str, Any]:
+    """Some of the samples, with their labels, their places in the data set and what the network makes of them.
+
+    Examples
+    --------
+    >>> from fastbp import Dense
+    >>> samples_data(Network(2, [Dense(2)]), np.zeros((3, 2), np.uint8), np.array([0, 1, 1]), [2])
+    {'type': 'uint8', 'x': 'AAA=', 'y': [1], 'index': [2], 'predicted': [0]}
+    """
+    n = max(1, min(limit, SAMPLE_BYTES // (x.shape[1] * x.itemsize)))
+    index = (np.arange(len(x)) if which is None else np.asarray(which))[:n]
+    return {
+        "type": str(x.dtype),
+        "x": base64_text(x[index]),
+        "y": y[index].tolist(),
+        "index": index.tolist(),
+        "predicted": network.classify(x[index]).tolist(),
+    }
+
+
+def errors_data(network: Network, x: NDArray[Any], y: NDArray[np.int64], hardest: int = 40) -> dict[str, Any]:
+    """The confusion matrix, (true, predicted), and the samples with the highest cost, the highest first.
+
+    Examples
+    --------
+    >>> from fastbp import Dense
+    >>> network = Network(2, [Dense(2, "softmax", initializer="zeros")])
+    >>> found = errors_data(network, np.zeros((3, 2), np.uint8), np.array([0, 1, 1]))
+    >>> found["confusion"], found["hardest"]["y"]
+    ([[1, 0], [2, 0]], [0, 1, 1])
+    """
+    outputs, predicted = network.forward(x).astype(np.float64), network.classify(x)
+    n = max(network.n_out, 2)
+    confusion = np.zeros((n, n), np.int64)
+    np.add.at(confusion, (y, predicted), 1)
+    costs = _costs(network, outputs, y)
+    order = np.argsort(-costs, kind="stable")
+    return {"confusion": confusion.tolist(), "hardest": samples_data(network, x, y, order, hardest)}
+
+
+def _costs(network: Network, outputs: NDArray[np.float64], y: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Every sample's cost from its outputs; good enough to tell the hardest, also where an output rounded to 0 or 1."""
+    targets = np.eye(network.n_out)[y] if network.n_out > 1 else y.reshape(-1, 1).astype(np.float64)
+    if network.cost_name != "cross_entropy":
+        return np.asarray(((outputs - targets) ** 2).sum(axis=1))
+    right = -(targets * np.log(np.maximum(outputs, TINY))).sum(axis=1)
+    if network.layers[-1].activation == "softmax":
+        return np.asarray(right)
+    return np.asarray(right - ((1 - targets) * np.log(np.maximum(1 - outputs, TINY))).sum(axis=1))
+
+
+def history_data(history: Mapping[str, Any]) -> dict[str, list[float | None]]:
+    """The curves that have points; what is no finite number becomes a gap.
+
+    Examples
+    --------
+    >>> history_data({"cost": [0.5, float("nan")], "accuracy": [], "seconds": [1.0, 1.0]})
+    {'cost': [0.5, None]}
+    """
+    found = {name: history.get(name) for name in CURVES}
+    lists = {name: values for name, values in found.items() if isinstance(values, list) and values}
+    return {name: [_finite(value) for value in values] for name, values in lists.items()}
+
+
+def _finite(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def network_data(network: Network) -> dict[str, Any]:
+    """Everything about a network but its parameters.
+
+    Examples
+    --------
+    >>> from fastbp import Dense
+    >>> network_data(Network(784, [Dense(10, "softmax")]))["side"]
+    28
+    """
+    layers = [{"n": layer.n, "activation": layer.activation, "bias": layer.bias} for layer in network.layers]
+    return {
+        "n_in": network.n_in,
+        "side": image_side(network),
+        "layers": layers,
+        "cost": network.cost_name,
+        "n_parameters": network.n_parameters,
+    }
+
+
+def description(network: Network) -> str:
+    """The network in a line.
+
+    Examples
+    --------
+    >>> from fastbp import Dense
+    >>> description(Network(784, [Dense(16, "sigmoid"), Dense(10, "softmax")]))
+    '12,730 parameters · sigmoid, softmax · cross entropy'
+    """
+    activations = dict.fromkeys(str(layer.activation) for layer in network.layers)
+    cost = network.cost_name.replace("_", " ")
+    return f"{network.n_parameters:,} parameters · {', '.join(activations)} · {cost}"
+
+
+def parameters_data(network: Network, bits: int, x: NDArray[Any] | None) -> dict[str, Any]:
+    """The parameters, and, measured on the samples ``x``, what rounding them to ``bits`` does to the outputs.
+
+    Examples
+    --------
+    >>> from fastbp import Dense
+    >>> found = parameters_data(Network(784, [Dense(10)]), 8, np.ones((5, 784), np.uint8))
+    >>> sorted(found)
+    ['bits', 'changed_classes', 'largest_change', 'parameters']
+    """
+    layers, rounded = packed(network, bits)
+    data: dict[str, Any] = {"bits": bits, "parameters": layers}
+    if bits < FULL and x is not None:
+        change = np.abs(rounded.forward(x).astype(np.float64) - network.forward(x))
+        data["largest_change"] = float(change.max())
+        data["changed_classes"] = int((rounded.classify(x) != network.classify(x)).sum())
+    return data
+
+
+def pictures_data(network: Network, limit: int = 48) -> dict[str, Any]:
+    """The first layer's weights of the units with the strongest ones, in bytes: for a network that is not in the page.
+
+    Examples
+    --------
+    >>> from fastbp import Dense
+    >>> pictures_data(Network(784, [Dense(100), Dense(10)]), limit=3)["units"]
+    [68, 36, 79]
+    """
+    weights = network.weights[0]
+    units = np.argsort(-np.square(weights, dtype=np.float64).sum(axis=0), kind="stable")[:limit]
+    columns = weights[:, units].astype(np.float64)
+    scaled = columns / np.maximum(np.abs(columns).max(axis=0), TINY)
+    return {"units": units.tolist(), "x": base64_text(np.rint(127 * scaled.T).astype(np.int8))}
+
+
+def script_text(data: Mapping[str, Any] | Sequence[Any]) -> str:
+    r"""JSON that can stand in a script element: no ``<``, so that nothing in it ends the element; ASCII only.
+
+    Examples
+    --------
+    >>> script_text({"name": "</script><b>"})
+    '{"name":"\\u003c/script>\\u003cb>"}'
+    """
+    return json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")

@@ -1,0 +1,313 @@
+"""The page in headless Chromium: drawing, clicking, keys, a phone's width, both themes.
+
+Needs playwright (the extra ``browser``) and a Chromium on the PATH, and is skipped where there is none; the page's
+arithmetic is tested without a browser in test_page_arithmetic.py.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastbp
+from fastbp import SGD, Dense, History, Network, Trainer, report
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+if CHROMIUM is None:
+    pytest.skip("no Chromium on the PATH", allow_module_level=True)
+playwright = pytest.importorskip("playwright.sync_api", reason='no playwright: pip install "fastbp[browser]"')
+
+# Chromium's JavaScript and NumPy, both in double precision.
+CLOSE: dict[str, Any] = {"rtol": 1e-9, "atol": 1e-12}
+MINUS, TIMES = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
+EVIL = "<img src=x onerror=window.evil=1></script><script>window.evil=1</script>"
+Digits = tuple[np.ndarray, np.ndarray]
+Open = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def digits() -> Digits:
+    """Strokes with little noise: a bar across, a bar down, a box; 28 x 28, their classes 0, 1, 2."""
+    rng = np.random.default_rng(0)
+    y = np.arange(120) % 3
+    x = np.zeros((120, 28, 28), np.uint8)
+    for image, label in zip(x, y, strict=True):
+        row, column = rng.integers(12, 15, 2)
+        if label == 0:
+            image[row : row + 3, 4:24] = 250
+        elif label == 1:
+            image[4:24, column : column + 3] = 250
+        else:
+            image[4:24, 4:24] = 250
+            image[7:21, 7:21] = 0
+    return x.reshape(120, 784), y
+
+
+@pytest.fixture(scope="module")
+def trained(digits: Digits) -> tuple[Network, History]:
+    """A network that knows the three."""
+    network = Network(784, [Dense(12, "sigmoid"), Dense(6, "tanh"), Dense(3, "sigmoid")], "sum_of_squares", seed=2)
+    history = Trainer(network, SGD(0.1, momentum=0.9), batch_size=10).fit(*digits, epochs=20, validation=digits)
+    assert network.accuracy(*digits) == 1.0
+    return network, history
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """One browser for all tests."""
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium: Any) -> Iterator[Open]:
+    """Return ``visit(path, width, scheme)``: an open page. No test may leave an error or a request behind."""
+    contexts, wrong = [], []
+
+    def visit(path: Path, width: int = 1200, scheme: str = "light") -> Any:
+        context = chromium.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda message: message.type in ("error", "warning") and wrong.append(message.text))
+        page.on("request", lambda request: request.url.startswith(("file:", "data:")) or wrong.append(request.url))
+        page.goto(path.as_uri())
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert wrong == []
+
+
+@pytest.fixture(scope="module")
+def written(trained: tuple[Network, History], digits: Digits, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of that network."""
+    network, history = trained
+    path = tmp_path_factory.mktemp("page") / "a page & more.html"
+    assert report.save_page(path, network, title=EVIL, facts=[(EVIL, EVIL)], history=history, test=digits) == []
+    return path
+
+
+def stroke(page: Any, *points: tuple[float, float]) -> None:
+    """Draw with the mouse; points from 0 to 1 across the pad."""
+    pad = page.locator("#pad")
+    pad.scroll_into_view_if_needed()
+    box = pad.bounding_box()
+    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place, steps=5)
+    page.mouse.up()
+
+
+def arrays(page: Any) -> dict[str, Any]:
+    """What the page computed for the sample at hand, as plain lists."""
+    text = "(_, item) => (ArrayBuffer.isView(item) ? Array.from(item) : item)"
+    return dict(page.evaluate(f"JSON.parse(JSON.stringify({{x: fastbp.x, ...fastbp.explained}}, {text}))"))
+
+
+def assert_as_python(page: Any, network: Network) -> dict[str, Any]:
+    """All arrays of the sample at hand against ``fastbp.explain``, and the outputs that are written against both."""
+    found = arrays(page)
+    e = fastbp.explain(network, np.array(found["x"]), found["label"])
+    for name, want in (("z", e.z), ("a", e.a), ("delta", e.delta)):
+        for one, other in zip(found[name], want, strict=True):
+            np.testing.assert_allclose(one, other, **CLOSE)
+    np.testing.assert_allclose(found["activationNudges"][1], e.activation_nudges[1], **CLOSE)
+    assert found["cost"] == pytest.approx(e.cost, rel=1e-9)
+    shown = [float(text.replace(MINUS, "-")) for text in page.locator("#diagram text.value").all_text_contents()]
+    np.testing.assert_allclose(shown, network.forward(np.array(found["x"])), atol=0.00501)  # two digits
+    return found
+
+
+def test_draw_pick_a_label_and_walk_back(visit: Open, written: Path, trained: tuple[Network, History]) -> None:
+    page, network = visit(written), trained[0]
+    stroke(page, (0.5, 0.2), (0.5, 0.8))
+    found = assert_as_python(page, network)
+    assert found["predicted"] == found["label"] == 1  # a drawing is what the network says, until one picks
+    assert "It says 1" in page.locator("#answer").text_content()
+    page.get_by_role("radio", name="2").check(force=True)
+    found = assert_as_python(page, network)
+    assert (found["predicted"], found["label"]) == (1, 2)
+    words = page.locator("#words")
+    assert "If it should have been 2" in words.text_content()
+    nudge = 1 - found["a"][-1][2]
+    assert f"+{nudge:.3g}" in words.text_content()
+    headings = []
+    while page.locator("#forth").is_enabled():
+        page.locator("#forth").click()
+        headings.append(words.locator("h3").text_content())
+    assert len(headings) == 7
+    assert headings[0] == "3. Weights and biases of the output"
+    assert headings[1] == "4. Activations of hidden layer 2"
+    assert headings[-2:] == ["8. The next sample", "9. The average"]
+    page.locator("#clear").click()
+    assert not any(arrays(page)["x"])
+    stroke(page, (0.2, 0.5), (0.8, 0.5))
+    assert arrays(page)["label"] == 0
+
+
+def test_the_average_and_the_next_sample(
+    visit: Open, written: Path, trained: tuple[Network, History], digits: Digits
+) -> None:
+    page, network = visit(written), trained[0]
+    stroke(page, (0.5, 0.2), (0.5, 0.8))
+    page.get_by_role("radio", name="0").check(force=True)
+    found = arrays(page)
+    x, y = digits[0][:100], digits[1][:100]
+    own = fastbp.explain(network, np.array(found["x"]), 0)
+    flat = np.concatenate([np.append(w.ravel(), b) for w, b in zip(own.weight_nudges, own.bias_nudges, strict=True)])
+    twin = Network.from_config(network.config() | {"dtype": "float64"})
+    twin.set_parameters(network.get_parameters())
+    average, each = -twin.gradient(x, y).flat, -twin.per_sample_gradients(x, y)
+
+    def cosine(other: np.ndarray) -> str:
+        return f"{flat @ other / np.linalg.norm(flat) / np.linalg.norm(other):.2f}".replace("-", MINUS)
+
+    page.get_by_role("button", name="The average").click()
+    assert f"cosine with it is {cosine(average)}" in page.locator("#words").text_content()
+    share = np.linalg.norm(average) / np.linalg.norm(each, axis=1).mean()
+    assert f"{share:.2f} times as long" in page.locator("#words").text_content()
+    page.get_by_role("button", name="The next sample").click()
+    for k in range(3):
+        assert f"cosine with yours is {cosine(each[k])}" in page.locator("#words").text_content()
+        page.get_by_role("button", name="Another sample").click()
+    page.wait_for_function("document.querySelectorAll('#wishes-table tbody tr').length === 8")
+    foot = page.locator("#wishes-table tfoot td").all_text_contents()
+    assert foot[0] == "1.00"
+    assert foot[1:-1] == [cosine(each[k]) for k in range(3, 9)]
+    assert foot[-1] == cosine(average)
+    ratio = np.abs(flat).max() / np.median(np.abs(flat[flat != 0]))
+    shown = page.locator("#sensitive-list li").first.locator("b").text_content()
+    assert float(shown.replace(",", "").removesuffix(TIMES)) == pytest.approx(ratio, rel=0.05, abs=0.6)
+
+
+def test_by_keyboard_alone(visit: Open, written: Path, trained: tuple[Network, History]) -> None:
+    page = visit(written)
+    page.locator("#pad").focus()
+    page.keyboard.press("Delete")
+    for _ in range(9):
+        page.keyboard.press("ArrowUp")
+    page.keyboard.press(" ")
+    for _ in range(18):
+        page.keyboard.press("ArrowDown")
+    page.keyboard.press(" ")
+    page.keyboard.press("ArrowLeft")  # the pen is up
+    assert assert_as_python(page, trained[0])["predicted"] == 1
+    page.locator("#labels input").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    assert arrays(page)["label"] == 2
+    page.locator("#diagram g.unit[tabindex='0']").focus()
+    for key in ("ArrowDown", "ArrowRight", "ArrowRight", "Enter"):
+        page.keyboard.press(key)
+    assert page.locator("#unit").text_content().startswith("Output ")
+    assert page.locator("#diagram g.unit[aria-pressed='true']").count() == 1
+    page.locator("#theme").focus()
+    reached = []
+    while "hardest" not in reached and len(reached) < 60:
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.closest('[id]').id"))
+    order = [
+        "pad",
+        "clear",
+        "samples",
+        "labels",
+        "dots",
+        "forth",
+        "diagram",
+        "others",
+        "first-kind",
+        "errors",
+        "hardest",
+    ]
+    assert [name for name in dict.fromkeys(reached) if name in order] == order
+    assert reached.count("samples") == reached.count("diagram") == 1  # arrow keys move among the many
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    assert page.locator("#hardest button").nth(1).get_attribute("aria-pressed") == "true"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1200])
+def test_both_themes_at_a_phones_width(visit: Open, written: Path, width: int, scheme: str) -> None:
+    page = visit(written, width, scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    ground = "getComputedStyle(document.documentElement).backgroundColor.match(/\\d+/g).map(Number)"
+    before = page.evaluate(ground)
+    assert (max(before) < 60) == (scheme == "dark")
+    stroke(page, (0.2, 0.5), (0.8, 0.5))
+    page.locator("#theme").click()
+    assert (max(page.evaluate(ground)) < 60) == (scheme == "light")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for ids in ("play", "wishes", "sensitive", "first", "curves", "errors"):
+        assert page.locator(f"#{ids}").is_visible()
+
+
+def test_everything_that_can_be_used_has_a_name(visit: Open, written: Path) -> None:
+    page = visit(written)
+    nameless = page.evaluate("""() => [...document.querySelectorAll("button, input, [role], canvas, svg")]
+      .filter((e) => !e.closest("[aria-hidden], [hidden]"))
+      .filter((e) => !["status", "group"].includes(e.getAttribute("role")))
+      .filter((e) => !(e.getAttribute("aria-label") || e.getAttribute("aria-labelledby") || e.textContent.trim()
+        || e.closest("label")?.textContent.trim()))
+      .map((e) => e.outerHTML.slice(0, 80))""")
+    assert nameless == []
+
+
+def test_names_from_files_do_nothing(visit: Open, written: Path) -> None:
+    page = visit(written)
+    assert page.locator("h1").text_content() == EVIL
+    assert page.title() == EVIL
+    assert page.evaluate("window.evil") is None
+    assert page.locator("img").count() == 0
+
+
+def test_a_hardest_sample_is_taken(
+    visit: Open, written: Path, trained: tuple[Network, History], digits: Digits
+) -> None:
+    page, network = visit(written), trained[0]
+    page.locator("#hardest button").nth(4).click()
+    found = assert_as_python(page, network)
+    costs = [network.cost(x, [y]) for x, y in zip(digits[0][:, np.newaxis], digits[1], strict=True)]
+    fifth = np.argsort(-np.array(costs), kind="stable")[4]
+    np.testing.assert_allclose(found["x"], digits[0][fifth] / 255)
+    assert found["label"] == digits[1][fifth]
+
+
+def test_a_wide_network_a_deep_one_and_one_without_pictures(
+    visit: Open, tmp_path: Path, digits: Digits, rng: np.random.Generator
+) -> None:
+    wide = Network(784, [Dense(100), Dense(80), Dense(10, "softmax")], seed=0)
+    report.save_page(tmp_path / "wide.html", wide, batch=digits, sample=(digits[0][1], 7))
+    page = visit(tmp_path / "wide.html")
+    assert_as_python(page, wide)
+    assert arrays(page)["label"] == 7
+    assert page.locator("#first-units figure").count() == 48
+    page.get_by_role("button", name="Show all 100 units").click()
+    assert page.locator("#first-units figure").count() == 100
+    plain = Network(3, [Dense(4, "gelu"), Dense(1, "sigmoid", bias=False)], seed=0)
+    report.save_page(tmp_path / "plain.html", plain, test=(rng.normal(size=(9, 3)), rng.integers(0, 2, 9)))
+    page = visit(tmp_path / "plain.html")
+    assert "no square image" in page.locator("#notes").text_content()
+    assert not page.locator("#pad").is_visible()
+    page.locator("#samples button").nth(2).click()
+    while page.locator("#forth").is_enabled():
+        page.locator("#forth").click()
+    assert_as_python(page, plain)
+    huge = Network(784, [Dense(5000), Dense(10, "softmax")], seed=0)
+    report.save_page(tmp_path / "huge.html", huge, test=digits)
+    page = visit(tmp_path / "huge.html")
+    assert "do not fit" in page.locator("#notes").text_content()
+    assert not page.locator("#play").is_visible()
+    assert page.locator("#first-units canvas").count() == 48
+    assert page.locator("#confusion").is_visible()
