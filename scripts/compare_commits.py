@@ -27,6 +27,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -166,7 +167,8 @@ def table(results: list[Result]) -> str:
     lines = [f"{'cell':<20}{'base':>12}{'head':>12}{'head / base':>14}{'of all rounds':>18}"]
     for result in results:
         if result.failed:
-            lines.append(f"{result.cell:<20}left out, {result.failed} cannot: {result.why}"[:80])
+            said = f"{result.cell:<20}left out, {result.failed} cannot: {result.why}"
+            lines.append(textwrap.fill(said, 80, subsequent_indent=" " * 20))
             continue
         base, head = (statistics.median(times) * 1e3 for times in zip(*result.pairs, strict=True))
         ratios = [second / first for first, second in result.pairs]

@@ -9,8 +9,5 @@ from pathlib import Path
 if {"ASV_ENV_DIR", "ASV_COMMIT"} <= os.environ.keys():
     os.environ["NUMBA_CACHE_DIR"] = os.path.join(os.environ["ASV_ENV_DIR"], "numba", os.environ["ASV_COMMIT"][:12])
 
-# NumPy on one thread: with more, OpenBLAS takes many times as long on a machine that does something else too.
-os.environ["OPENBLAS_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
-
 # What the machine could do at most is measured as scripts/compare_peers.py does, with code of no commit but today's.
 sys.path.append(str(Path(__file__).resolve().parents[2] / "scripts"))

@@ -231,11 +231,11 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]
             return list(layers)
         if self.solver == "lbfgs":
             raise ValueError("dropout: got a rate above 0 with solver='lbfgs', expected 'sgd' or 'adam'")
-        from ..layers import Dropout  # type: ignore[attr-defined]
+        from ..layers import Dropout
 
         parts: list[Any] = []
         for rate, layer in zip(rates, layers, strict=True):
-            parts += [Dropout(rate), layer] if rate else [layer]
+            parts += [Dropout(float(rate)), layer] if rate else [layer]
         return parts
 
     def _attach(self) -> None:

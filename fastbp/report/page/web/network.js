@@ -25,10 +25,17 @@ const ACTIVATIONS = {
     },
   ],
   identity: [(z) => z, () => 1],
+  exp: [Math.exp, (z, a) => a],
 };
 
-// What a squared difference counts in the cost of a sample with n outputs.
-const SQUARES = { sum_of_squares: () => 1, half_sum_of_squares: () => 0.5, mean_squared_error: (n) => 1 / n };
+// Costs of the difference e between an output and its target, with n outputs: [what it adds, its slope].
+const DIFFERENCES = {
+  sum_of_squares: [(e) => e * e, (e) => 2 * e],
+  half_sum_of_squares: [(e) => (e * e) / 2, (e) => e],
+  mean_squared_error: [(e, n) => (e * e) / n, (e, n) => (2 * e) / n],
+  absolute_error: [Math.abs, Math.sign],
+  huber: [(e) => (Math.abs(e) <= 1 ? (e * e) / 2 : Math.abs(e) - 0.5), (e) => Math.max(-1, Math.min(1, e))],
+};
 
 function bytesOf(base64) {
   const text = atob(base64);
@@ -101,9 +108,10 @@ function costOf(network, { z, a }, target) {
   const [outputs, last] = [a[a.length - 1], z[z.length - 1]];
   const { activation } = network.layers[network.layers.length - 1];
   const sum = (term) => outputs.reduce((total, value, j) => total + term(value, j), 0);
-  if (network.cost !== "cross_entropy") {
-    return SQUARES[network.cost](network.n_out) * sum((value, j) => (value - target[j]) ** 2);
+  if (network.cost in DIFFERENCES) {
+    return sum((value, j) => DIFFERENCES[network.cost][0](value - target[j], network.n_out));
   }
+  if (network.cost === "poisson") return sum((value, j) => value - target[j] * last[j]);
   if (activation !== "softmax") return sum((_, j) => softplus(last[j]) - target[j] * last[j]);
   const top = last.reduce((most, value) => Math.max(most, value));
   const log = top + Math.log(last.reduce((total, value) => total + Math.exp(value - top), 0));
@@ -113,12 +121,11 @@ function costOf(network, { z, a }, target) {
 function outputDelta(network, { z, a }, target) {
   const [outputs, last] = [a[a.length - 1], z[z.length - 1]];
   const { activation } = network.layers[network.layers.length - 1];
-  if (network.cost === "cross_entropy") {
+  if (!(network.cost in DIFFERENCES)) {
     const share = activation === "softmax" ? target.reduce((total, value) => total + value) : 1;
     return outputs.map((value, j) => value * share - target[j]);
   }
-  const factor = 2 * SQUARES[network.cost](network.n_out);
-  const slopes = outputs.map((value, j) => factor * (value - target[j])); // dC/da
+  const slopes = outputs.map((value, j) => DIFFERENCES[network.cost][1](value - target[j], network.n_out)); // dC/da
   if (activation !== "softmax")
     return slopes.map((value, j) => value * ACTIVATIONS[activation][1](last[j], outputs[j]));
   const mean = slopes.reduce((total, value, j) => total + value * outputs[j], 0);
