@@ -34,8 +34,9 @@ def main(folder: Path = Path("runs/mnist"), epochs: int = 30) -> None:
     history = trainer.fit(train.x, train.y, epochs, validation=(test.x, test.y), progress=True)
 
     print(report.table(report.summary(trainer, len(train.x), (test.x, test.y))))
-    for path in report.save_run(folder, network, history):
+    for path in report.save_run(folder, network, history, {"data": train.name}):
         print(f"saved {path}")
+    print(f"to look into the network, and draw digits for it: fastbp report {folder}")
 
 
 if __name__ == "__main__":

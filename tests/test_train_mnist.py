@@ -54,7 +54,7 @@ def test_without_mnist_it_says_so_and_trains_on_real_digits(
     rows = dict(line.rsplit("  ", 1) for line in out.splitlines() if "  " in line)
     assert [name.strip() for name in rows][:1] == ["test accuracy"]
     assert float(rows.pop(next(iter(rows))).split()[0]) > 60  # half of the epochs it takes; guessing gives 10
-    files = ["curve.png", "history.json", "model.npz"]
+    files = ["config.json", "curve.png", "history.json", "model.npz"]
     assert sorted(os.listdir(tmp_path / "run")) == files
     assert all(f"saved {tmp_path / 'run' / name}" in out for name in files)
     network = Network.load(tmp_path / "run" / "model.npz")
