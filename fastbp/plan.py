@@ -51,8 +51,7 @@ def stages(
     ['pack', 'samples', 'tiles', 'unpack']
     """
     n, online = len(layers), online and what == DELTA
-    is_wide = max(layers["width"]) >= WIDE_PANELS * PANEL
-    passes = _wide(layers, what, online) if is_wide else [_narrow(n, what, online)]
+    passes = _wide(layers, what, online) if is_wide(layers) else [_narrow(n, what, online)]
     found: list[Stage] = [{"work": packing.pack, "tasks": n}]
     found += [{"work": minibatch.samples, **stage} for stage in passes]
     if each is not None:
@@ -60,6 +59,18 @@ def stages(
     elif what == DELTA and not online:
         found += _tiles(layers, n_tiles, limits)
     return [*found, {"work": packing.unpack, "tasks": n}]
+
+
+def is_wide(layers: np.ndarray) -> bool:
+    """Whether columns are shared out, not samples.
+
+    Examples
+    --------
+    >>> from fastbp import Dense, Network
+    >>> [is_wide(Network(2, [Dense(n), Dense(1)])._borrow(1).layers) for n in (100, 1000)]
+    [False, True]
+    """
+    return bool(max(layers["width"]) >= WIDE_PANELS * PANEL)
 
 
 def _narrow(n: int, what: int, online: bool) -> Stage:

@@ -310,8 +310,14 @@ class Workspace:
 
     # ------------------------------------------------------------ launches
     def threads_worth(self, n_threads: int, rows: int) -> int:
-        """How many of ``n_threads`` may pay for meeting after every stage of a block of samples: all, or one."""
+        """How many of ``n_threads`` may pay for meeting after every stage of a block of samples: all, or one.
+
+        A narrow network's batch that is a single chunk has one thread do all of phase 1. What others would do of phase
+        2 costs more than it brings: half of W goes from one core's cache to the other's, and back.
+        """
         rows = min(rows, self.rows)
+        if not plan.is_wide(self.layers) and 2 * rows < 3 * self._chunk_rows(rows):
+            return 1
         seconds = rows * SAMPLE_SECONDS + max(rows, FULL_RATE_ROWS) * self.shape.multiply_adds / RATE
         meetings = self._plan(DELTA)[0] * MEETING_SECONDS
         return n_threads if n_threads > 1 and seconds * (1 - 1 / n_threads) > meetings else 1
