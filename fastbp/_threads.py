@@ -29,9 +29,10 @@ import numpy as np
 THREAD_SAFE = ("omp", "tbb")
 
 # By default libgomp lets threads spin some milliseconds for one that is late. Where others share the CPUs, the late one
-# waits for the very CPU on which they spin: an epoch of 18 ms took 4,600. Spinning too little is no better: the system
-# then wakes a sleeping thread on the waker's own CPU. So spin longer than a phase lasts, and no longer. libgomp reads
-# this when numba loads it; where the user has a say it is left alone.
+# waits for the very CPU on which they spin: an epoch of 18 ms took 4,600, when every phase was a launch. Now a launch
+# is a slice (kernels/team.py), and they spin only between two. Spinning too little is no better: the system then wakes
+# a sleeping thread on the waker's own CPU. libgomp reads this when numba loads it; where the user has a say it is left
+# alone.
 SPIN_COUNT = "20000"
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)

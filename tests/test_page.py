@@ -104,7 +104,10 @@ def test_the_hardest_come_first(network: Network, bars: Bars, tmp_path: Path) ->
     assert hardest["predicted"] == network.classify(x)[hardest["index"]].tolist()
 
 
-@pytest.mark.parametrize(("cost", "activation"), [("cross_entropy", "sigmoid"), ("sum_of_squares", "identity")])
+@pytest.mark.parametrize(
+    ("cost", "activation"),
+    [("cross_entropy", "sigmoid"), ("sum_of_squares", "identity"), ("huber", "identity"), ("poisson", "exp")],
+)
 @pytest.mark.parametrize("n_out", [1, 3])
 def test_the_hardest_by_every_kind_of_cost(cost: str, activation: str, n_out: int, rng: np.random.Generator) -> None:
     network = Network(4, [Dense(n_out, activation)], cost=cost, seed=2)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastbp.forensics import confusion_matrix, sample_forensics
 from fastbp.model import Network
 from fastbp.report.page.encode import FULL, base64_text, packed
 
@@ -101,24 +102,11 @@ def errors_data(network: Network, x: NDArray[Any], y: NDArray[np.int64], hardest
     >>> found["confusion"], found["hardest"]["y"]
     ([[1, 0], [2, 0]], [0, 1, 1])
     """
-    outputs, predicted = network.forward(x).astype(np.float64), network.classify(x)
-    n = max(network.n_out, 2)
-    confusion = np.zeros((n, n), np.int64)
-    np.add.at(confusion, (y, predicted), 1)
-    costs = _costs(network, outputs, y)
-    order = np.argsort(-costs, kind="stable")
-    return {"confusion": confusion.tolist(), "hardest": samples_data(network, x, y, order, hardest)}
-
-
-def _costs(network: Network, outputs: NDArray[np.float64], y: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Every sample's cost from its outputs; good enough to tell the hardest, also where an output rounded to 0 or 1."""
-    targets = np.eye(network.n_out)[y] if network.n_out > 1 else y.reshape(-1, 1).astype(np.float64)
-    if network.cost_name != "cross_entropy":
-        return np.asarray(((outputs - targets) ** 2).sum(axis=1))
-    right = -(targets * np.log(np.maximum(outputs, TINY))).sum(axis=1)
-    if network.layers[-1].activation == "softmax":
-        return np.asarray(right)
-    return np.asarray(right - ((1 - targets) * np.log(np.maximum(1 - outputs, TINY))).sum(axis=1))
+    order = sample_forensics(network, x, y).hardest(len(x))
+    return {
+        "confusion": confusion_matrix(network, x, y).tolist(),
+        "hardest": samples_data(network, x, y, order, hardest),
+    }
 
 
 def history_data(history: Mapping[str, Any]) -> dict[str, list[float | None]]:
