@@ -25,7 +25,14 @@ Stage = dict[str, Any]
 
 
 def stages(
-    layers: np.ndarray, n_tiles: int, what: int, *, online: bool = False, each: Any = None, limits: Collection[str] = ()
+    layers: np.ndarray,
+    n_tiles: int,
+    what: int,
+    *,
+    online: bool = False,
+    each: Any = None,
+    limits: Collection[str] = (),
+    parts: int = 1,
 ) -> list[Stage]:
     """The stages of a launch, each a mapping of STAGE's fields, with its task function as ``work``.
 
@@ -42,6 +49,8 @@ def stages(
         A task for every chunk's deltas, in place of the tiles.
     limits : collection of str
         Which of ``clip_norm``, ``clip_sample_norm`` and ``max_norm`` to keep.
+    parts : int
+        Parts of the samples that have a gradient of their own before all are added.
 
     Examples
     --------
@@ -57,7 +66,7 @@ def stages(
     if each is not None:
         found.append({"work": each})
     elif what == DELTA and not online:
-        found += _tiles(layers, n_tiles, limits)
+        found += _tiles(layers, n_tiles, limits, parts)
     return [*found, {"work": packing.unpack, "tasks": n}]
 
 
@@ -91,12 +100,17 @@ def _wide(layers: np.ndarray, what: int, online: bool) -> list[Stage]:
     return [{"gather": 1}, *forward, {"judge": 1}, *backward]
 
 
-def _tiles(layers: np.ndarray, n_tiles: int, limits: Collection[str]) -> list[Stage]:
-    """Phase 2: one stage, or more where a limit has to be known before the updates, or kept after them."""
+def _tiles(layers: np.ndarray, n_tiles: int, limits: Collection[str], parts: int) -> list[Stage]:
+    """Phase 2: one stage, or more where parts are added, or a limit has to be known before updates or kept after."""
     tiles = {"work": minibatch.tiles, "tasks": n_tiles}
-    found: list[Stage] = [{**tiles, "gradient": 1, "step": 1}]
+    found: list[Stage] = [{**tiles, "gradient": 1}]
+    if parts > 1:
+        found[0]["tasks"] *= parts
+        found.append({**tiles, "add_parts": 1})
     if "clip_norm" in limits:
-        found = [{**tiles, "gradient": 1, "measure": 1}, {**tiles, "step": 1}]
+        found[-1]["measure"] = 1
+        found.append(tiles)
+    found[-1] = {**found[-1], "step": 1}
     if "clip_sample_norm" in limits:
         found.insert(0, {"work": limit_tasks.clip_samples})
     if "max_norm" in limits:

@@ -46,6 +46,9 @@ BLOCK_NUMBERS, BLOCK_ROWS = 1 << 20, 1024
 # Samples a chunk: rows enough to reuse a panel of W while it is in the cache, chunks enough for the threads. They
 # depend on the network and the batch alone, as costs are added up chunk by chunk.
 CHUNK_ROWS, MOST_CHUNK_ROWS, CHUNK_SECONDS = 24, 96, 4e-6
+# A block's samples are cut into parts, each with a gradient of its own, so that a thread sums what it computed itself
+# (docs/performance.md). Parts are large, and their gradients fit the cache and are less than the inputs.
+PART_ROWS, MOST_PARTS, PARTS_BYTES = 240, BLOCK_ROWS // 240, 1 << 20
 # Rows of a gradient tile, 64 as the inputs that a word of the masks covers: 64 x 32 numbers are 8 KiB, and stay in the
 # first-level cache through their update.
 TILE_ROWS = 64
@@ -131,7 +134,7 @@ class Workspace:
         self._layer_table()
         self._tile_table()
         self._allocate()
-        self._plans: dict[tuple[int, Any], tuple[int, int]] = {}
+        self._plans: dict[tuple[int, int, Any], tuple[int, int]] = {}
         self._stages: list[np.ndarray] = []  # kept: plans have their addresses
         self._classes = CLASSES
         self["at"] = self._at = self.run.ctypes.data
@@ -190,7 +193,7 @@ class Workspace:
     def _tile_table(self) -> None:
         """Cut every layer's panels into tiles of about TILE_ROWS rows, the larger ones first."""
         tiles: list[tuple[int, ...]] = []
-        mask_bytes = 8 * 8 * (-(-self.rows // 64))
+        mask_bytes = 8 * 8 * (-(-self.rows // 64) + MOST_PARTS)
         for index, layer in enumerate(self.layers):
             n_in, bias = int(layer["n_in"]), int(layer["bias"])
             for j in range(0, int(layer["width"]), PANEL):
@@ -201,6 +204,7 @@ class Workspace:
         self._keep("sample_masks", np.zeros(mask_bytes * len(tiles), np.uint8))
         self.tiles = np.array(tiles, TILE)
         self["n_tiles"], self["tiles"] = len(tiles), self.tiles.ctypes.data
+        self["part_size"] = self.sizes["theta"]
 
     def _allocate(self) -> None:
         shape, rows, dtype = self.shape, self.rows, self.shape.dtype
@@ -248,22 +252,32 @@ class Workspace:
         Hits are counted too, unless only a gradient is wanted. ``out``: where the outputs go, (n, n_out). ``each``: a
         task to run on every chunk's deltas in place of a gradient's tiles (kernels/persample.py); it writes ``out``.
         """
-        if what == DELTA and "grad" not in self._numbers:
-            self._keep("grad", _buffer(self.sizes["theta"], self.shape.dtype))
-        stages = self._plan(what, each)
+        self["parts"] = parts = self._parts(batch)
+        if what == DELTA and len(self._numbers.get("grad", ())) < parts * self.sizes["theta"]:
+            self._keep("grad", _buffer(parts * self.sizes["theta"], self.shape.dtype))
+        stages = self._plan(what, parts, each)
         sizes = (what, batch, self._chunk_rows(batch), each is None)
         arrays = (0 if array is None else address_of(array) for array in (theta, grad, out))
         # The last two are totals: a float's 0 has the bits of an int's.
         _CALL.pack_into(self._fields, _OFFSETS["n_stages"], *stages, *sizes, *arrays, grad is None, 0, 0)
 
-    def _plan(self, what: int, each: Any = None) -> tuple[int, int]:
+    def _plan(self, what: int, parts: int, each: Any = None) -> tuple[int, int]:
         """How many stages a launch has, packing, those of every block of samples, and unpacking; where they are."""
-        if (what, each) not in self._plans:
+        if (what, parts, each) not in self._plans:
             limits = [name for name in ("clip_norm", "clip_sample_norm", "max_norm") if self[name]]
-            stages = plan.stages(self.layers, len(self.tiles), what, online=self.online, each=each, limits=limits)
+            how = {"online": self.online, "each": each, "limits": limits, "parts": parts}
+            stages = plan.stages(self.layers, len(self.tiles), what, **how)
             self._stages.append(self._stage_table(stages))
-            self._plans[what, each] = len(stages), self._stages[-1].ctypes.data
-        return self._plans[what, each]
+            self._plans[what, parts, each] = len(stages), self._stages[-1].ctypes.data
+        return self._plans[what, parts, each]
+
+    def _parts(self, batch: int) -> int:
+        """How many parts of a block's samples have their own gradients; it depends on network and batch alone."""
+        if plan.is_wide(self.layers) or self.online:
+            return 1
+        rows, size = min(batch, block_rows(self.shape)), self.sizes["theta"]
+        most = rows // PART_ROWS, rows * self.shape.n_in // size, PARTS_BYTES // (size * self.shape.dtype.itemsize)
+        return max(1, min(most))
 
     def _stage_table(self, stages: list[dict[str, Any]]) -> np.ndarray:
         table = np.zeros(len(stages), STAGE)
@@ -319,7 +333,7 @@ class Workspace:
         if not plan.is_wide(self.layers) and 2 * rows < 3 * self._chunk_rows(rows):
             return 1
         seconds = rows * SAMPLE_SECONDS + max(rows, FULL_RATE_ROWS) * self.shape.multiply_adds / RATE
-        meetings = self._plan(DELTA)[0] * MEETING_SECONDS
+        meetings = self._plan(DELTA, self._parts(rows))[0] * MEETING_SECONDS
         return n_threads if n_threads > 1 and seconds * (1 - 1 / n_threads) > meetings else 1
 
     def threads_for_one_call(self, n_threads: int | None, rows: int) -> int:

@@ -62,31 +62,32 @@ def dense_delta(one, run, layer, before, r0, r1, j0, j1):
 
 
 @njit
-def dense_gradient(one, run, layer, tile, g, w, eta):
-    """Sum this block's samples into one tile of the gradient, in a panel at address g; or, with eta, step by it at w.
+def dense_gradient(one, run, layer, tile, rows, masks, g, w, eta):
+    """Sum rows (r0, r1) of the block into one tile of the gradient, in a panel at g; or, with eta, step by it at w.
 
     It starts from what is there if ``run.keep_gradient``. Samples are summed SUM_BLOCK at a time; with eta, the last of
-    them go with all before them into W: W -= eta g.
+    them go with all before them into W: W -= eta g. ``masks``: room for the tile's masks over these rows.
     """
-    size, width, rows = size_of(one), panel_width(layer.width, tile.j0), tile.i1 - tile.i0
+    size, width, height = size_of(one), panel_width(layer.width, tile.j0), tile.i1 - tile.i0
     row, first, bias = size * width, size * width * tile.i0, size * width * layer.n_in
     skip_zeros = run.skip_zeros and layer.first
-    masks, words = run.sample_masks + tile.masks, (run.rows + 63) // 64
+    r0, r1 = rows
+    words = (r1 - r0 + 63) // 64
     if skip_zeros:
-        mark_samples(run, tile.i0 // 64, masks, words)
-    for s0 in range(0, run.rows, SUM_BLOCK):
-        keep = run.keep_gradient or s0 > 0
-        samples = min(SUM_BLOCK, run.rows - s0)
-        step = eta if s0 + samples == run.rows else number(one, 0.0)
+        mark_samples(run, tile.i0 // 64, r0, r1, masks, words)
+    for s0 in range(r0, max(r1, r0 + 1), SUM_BLOCK):
+        keep = run.keep_gradient or s0 > r0
+        samples = min(SUM_BLOCK, r1 - s0)
+        step = eta if s0 + samples == r1 else number(one, 0.0)
         to = w if step != 0.0 else g
         delta = (run.deltas + size * (layer.d + s0 * layer.ld + tile.j0), size * layer.ld)
         a = (run.acts + size * (layer.a_in + s0 * layer.ld_in + tile.i0), size, size * layer.ld_in)
         init = (g + first, row) if keep else (run.zeros, 0)
         if skip_zeros:
-            some = (masks + s0 // 8, 8 * words, (samples + 63) // 64)
-            masked_matmul(one, a, delta, init, (to + first, row), rows, width, some, step)
+            some = (masks + (s0 - r0) // 8, 8 * words, (samples + 63) // 64)
+            masked_matmul(one, a, delta, init, (to + first, row), height, width, some, step)
         else:
-            matmul(one, a, delta, init, (to + first, row), rows, width, samples, step)
+            matmul(one, a, delta, init, (to + first, row), height, width, samples, step)
         if tile.bias:
             init = (g + bias, row) if keep else (run.zeros, 0)
             matmul(one, (run.ones, 0, 0), delta, init, (to + bias, row), 1, width, samples, step)

@@ -133,18 +133,18 @@ def transpose_bits(x):
 
 
 @njit
-def mark_samples(run, w, masks, words):
-    """Masks over the block's samples for each of the 8 groups of inputs 64 w to 64 w + 63: ``words`` words a group."""
+def mark_samples(run, w, r0, r1, masks, words):
+    """Masks over rows r0 to r1 for each of the 8 groups of inputs 64 w to 64 w + 63: ``words`` words a group."""
     row = 8 * ((run.n_in + 63) // 64)
     for word in range(8 * words):
         store_int(0, masks + 8 * word)
-    for s in range(0, run.rows, 8):
+    for s in range(r0, r1, 8):
         marks = load_int(run.group_bytes + row * (s // MASKED_ROWS) + 8 * w)
-        if s + 8 > run.rows:
-            marks &= (1 << (8 * (run.rows - s))) - 1
+        if s + 8 > r1:
+            marks &= (1 << (8 * (r1 - s))) - 1
         marks = transpose_bits(marks)
         for group in range(8):
-            store_byte(marks >> (8 * group), masks + 8 * words * group + s // 8)
+            store_byte(marks >> (8 * group), masks + 8 * words * group + (s - r0) // 8)
 
 
 @njit

@@ -74,7 +74,8 @@ def start_block(run, first, rows):
     batch_rows = min(run.stop - run.batch_start, run.batch)
     run.scale = 1.0 / batch_rows if run.average else 1.0
     run.keep_gradient = first > run.batch_start
-    run.update = run.learning_rates != 0 and first + rows == run.batch_start + batch_rows
+    run.complete = first + rows == run.batch_start + batch_rows
+    run.update = run.complete and run.learning_rates != 0
     if run.learning_rates and first == run.batch_start:
         start_update(run)
 

@@ -44,9 +44,11 @@ TILE = _record("layer j0 i0 i1 bias masks")
 # One row a stage of a launch: a compiled task and how often to run it (0: once a chunk of the block's samples). A stage
 # of ``samples`` says which part of the network to compute: layers forward_from to forward_to, the outputs' cost, back
 # from backward_from to backward_to; by columns: task t computes the t-th panel of all rows, else all of the t-th rows.
-# A stage of ``tiles`` says whether to sum the gradient, to measure it for clipping, and to update.
+# A stage of ``tiles`` says whether to sum the gradient (a task a tile and part of the samples), to add up its parts, to
+# measure it for clipping, and to update.
 STAGE = _record(
-    "work tasks by_columns gather forward_from forward_to judge backward_from backward_to online gradient measure step"
+    "work tasks by_columns gather forward_from forward_to judge backward_from backward_to online "
+    "gradient add_parts measure step"
 )
 
 # All that a launch needs to know: sizes, addresses of arrays, and the optimizer's numbers.
@@ -59,8 +61,9 @@ RUN = _record(
     "flat_state1 flat_state2 theta wt grad state1 state2 acts deltas column_costs zeros ones "
     # where x is not zero: the masks of the block (gather.py)
     "n_in input_masks group_bytes sample_masks "
-    # the batch and the block at work, a block's most samples, whether to update; costs and hits a chunk
-    "start stop block batch_start first rows chunks keep_gradient update costs correct "
+    # the batch and the block at work, a block's most samples, whether the batch ends with it, and whether to update
+    # then; the parts that have gradients of their own, and numbers from one such to the next; costs and hits a chunk
+    "start stop block batch_start first rows chunks keep_gradient complete update parts part_size costs correct "
     "cost optimizer nesterov updates learning_rates "
     # squares of each tile's gradient, by columns and in all; a row of targets for each class, where smoothed
     "column_squares squares class_rows "

@@ -107,10 +107,16 @@ def judge(one, run, layer, chunk, r0, r1):
 
 
 @njit
-def chunk_start(run, chunk):
-    """The first row of a chunk; the chunk after the last one starts behind the last row."""
+def share_start(run, share, shares):
+    """The first row of one of ``shares`` equal shares of the block; the one after the last starts behind the rows."""
     groups = (run.rows + ROW_GROUP - 1) // ROW_GROUP
-    return min(run.rows, groups * chunk // run.chunks * ROW_GROUP)
+    return min(run.rows, groups * share // shares * ROW_GROUP)
+
+
+@njit
+def chunk_start(run, chunk):
+    """The first row of a chunk."""
+    return share_start(run, chunk, run.chunks)
 
 
 @njit
@@ -243,31 +249,60 @@ def measure_tile(one, run, task, tile, weights, bias, width):
     store_scalar(squares, run.squares + 8 * task)
 
 
-def tiles(theta, run_at, layers_at, tiles_at, task):
-    """Phase 2, or the part of it that the stage says, for one tile.
+@njit
+def sum_tile(one, run, layer, tile, part, panel, eta):
+    """The gradient of a tile over one part of the block's samples; or, with eta, W -= eta times it."""
+    size = size_of(one)
+    r0, r1 = share_start(run, part, run.parts), share_start(run, part + 1, run.parts)
+    # Parts may be at work at once: each has its own masks, and its own gradient.
+    masks = run.sample_masks + tile.masks + 64 * (r0 // 64 + part)
+    g = run.grad + size * (part * run.part_size + panel)
+    dense_gradient(one, run, layer, tile, (r0, r1), masks, g, run.theta + size * panel, eta)
 
-    Its gradient over the block; and after the batch's last block its squares, where it is clipped, and its update.
+
+@njit
+def add_parts(one, run, start, count, eta):
+    """Add up the gradients of all parts, in order, ``count`` numbers from offset ``start``: g, or W -= eta g."""
+    size, part = size_of(one), size_of(one) * run.part_size
+    for at in range(size * start, size * (start + count), size * lanes_of(one)):
+        total = load(one, run.grad + at)
+        for other in range(part, run.parts * part, part):
+            total = total + load(one, run.grad + other + at)
+        if eta == 0.0:
+            store(total, run.grad + at)
+        else:
+            store(load(one, run.theta + at) - eta * total, run.theta + at)
+
+
+def tiles(theta, run_at, layers_at, tiles_at, task):
+    """Phase 2, or the part of it that the stage says, for one tile; of its gradient, for one tile and part of the rows.
+
+    Its gradient over the block; and after the batch's last block the sum of its parts, its squares, where it is
+    clipped, and its update.
     """
     one, run = unit_of(theta), carray(run_at, 1)[0]
     stage = carray(stages_of(run.stages), run.n_stages)[run.stage]
-    tile = carray(tiles_at, run.n_tiles)[task]
+    tile = carray(tiles_at, run.n_tiles)[task % run.n_tiles]
     layer = carray(layers_at, run.n_layers)[tile.layer]
     panel = layer.w + tile.j0 * (layer.n_in + 1)
     width = panel_width(layer.width, tile.j0)
-    size, rows, bias = size_of(one), panel + tile.i0 * width, panel + layer.n_in * width
-    at_once = stage.gradient and stage.step and run.update and is_plain(run)
-    eta = number(one, run.eta if at_once else 0.0)
+    rows, bias = panel + tile.i0 * width, panel + layer.n_in * width
+    count, summing = (tile.i1 - tile.i0) * width, stage.gradient or stage.add_parts
+    eta = number(one, run.eta if summing and stage.step and run.update and is_plain(run) else 0.0)
     if stage.gradient:
-        dense_gradient(one, run, layer, tile, run.grad + size * panel, run.theta + size * panel, eta)
+        sum_tile(one, run, layer, tile, task // run.n_tiles, panel, eta)
+    if stage.add_parts and run.complete:
+        add_parts(one, run, rows, count, eta)
+        add_parts(one, run, bias, tile.bias * width, eta)
     if stage.measure and run.update:
         measure_tile(one, run, task, tile, rows, bias, width)
     if not (stage.step and run.update):
         return
     if run.shrink < 1.0:
-        for start, count in ((rows, tile.i1 - tile.i0), (bias, tile.bias)):
-            scale(one, run.grad + size * start, count * width, number(one, run.shrink))
+        scale(one, run.grad + size_of(one) * rows, count, number(one, run.shrink))
+        scale(one, run.grad + size_of(one) * bias, tile.bias * width, number(one, run.shrink))
     if eta == 0.0:
-        update(one, run, rows, (tile.i1 - tile.i0) * width, True)
+        update(one, run, rows, count, True)
         if tile.bias:
             update(one, run, bias, width, False)
     if layer.wt >= 0:

@@ -1,0 +1,86 @@
+"""Large batches: each part of a block's samples has its own gradient, and all are added in the end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import reference
+from conftest import Build, simple
+
+from fastbp import SGD, Adam, Network, Trainer, _threads
+from fastbp.kernels.layout import DELTA
+from fastbp.workspace import BLOCK_ROWS, PART_ROWS, Workspace
+
+TOLERANCE = {"float64": 1e-11, "float32": 2e-5}  # as in test_gradients
+N_IN = 70  # inputs enough to skip those that are zero
+SIZES = [2 * PART_ROWS, 3 * PART_ROWS + 5, BLOCK_ROWS + 1, 2 * BLOCK_ROWS + PART_ROWS + 3]
+
+
+def data(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs of which most are zero, and classes."""
+    return rng.normal(size=(n, N_IN)) * (rng.random((n, N_IN)) < 0.2), rng.integers(0, 3, n)
+
+
+def pair(dtype: str, build: Build) -> tuple[Network, reference.Reference]:
+    return build(N_IN, simple([9, 20, 3], "tanh", "softmax"), "cross_entropy", dtype)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("n", SIZES)
+def test_a_gradient_is_the_sum_of_its_parts(n: int, dtype: str, build: Build, rng: np.random.Generator) -> None:
+    network, oracle = pair(dtype, build)
+    x, y = data(n, rng)
+    x = x.astype(dtype)
+    want = oracle.gradient(x, y)
+    np.testing.assert_allclose(network.gradient(x, y).flat, want, rtol=0, atol=TOLERANCE[dtype] * np.abs(want).max())
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "parts"), [(2 * PART_ROWS - 1, 1), (2 * PART_ROWS, 2), (BLOCK_ROWS, 4), (9 * BLOCK_ROWS, 4)]
+)
+def test_large_batches_have_parts(batch_size: int, parts: int, build: Build) -> None:
+    workspace = Workspace(pair("float64", build)[0]._shape, batch_size)
+    assert workspace._parts(batch_size) == parts
+
+
+@pytest.mark.skipif(_threads.available() < 2, reason="one CPU")
+@pytest.mark.parametrize("optimizer", [SGD(0.3), SGD(0.3, momentum=0.5, l2=1e-3), Adam(0.01)], ids=repr)
+@pytest.mark.parametrize("limits", [{}, {"clip_norm": 0.05}, {"max_norm": 0.8}], ids=str)
+def test_threads_train_to_the_same_bits(
+    optimizer: Any, limits: dict[str, float], build: Build, rng: np.random.Generator
+) -> None:
+    x, y = data(2 * BLOCK_ROWS + 600, rng)
+    start, found, rates = pair("float32", build)[0].get_parameters(), [], np.full(len(x), 0.1)
+    for threads in (1, 2):
+        network = pair("float32", build)[0]
+        network.set_parameters(start)
+        inputs, targets = network._samples(x, y)
+        workspace = Workspace(network._shape, BLOCK_ROWS + 600)
+        hyperparameters = optimizer.hyperparameters()
+        states = [np.zeros_like(start) for _ in range(optimizer.n_states)]
+        workspace.use_optimizer(hyperparameters, states)
+        workspace.use_limits(limits)  # type: ignore[arg-type]
+        workspace.point_at(inputs, targets)
+        workspace.prepare(DELTA, BLOCK_ROWS + 600, network._theta)
+        workspace["learning_rates"] = rates.ctypes.data
+        for _ in range(3):  # the trainer itself would choose how many threads
+            assert workspace.launch(0, len(x), threads) == len(x)
+        found.append(network.get_parameters())
+    np.testing.assert_array_equal(*found)
+    assert np.abs(found[0] - start).max() > 1e-3
+
+
+@pytest.mark.parametrize("limits", [{}, {"clip_norm": 0.05}], ids=str)
+def test_steps_are_those_of_the_oracle(limits: dict[str, float], build: Build, rng: np.random.Generator) -> None:
+    network, oracle = pair("float64", build)
+    x, y = data(2 * PART_ROWS + 100, rng)
+    for batch in (slice(0, 2 * PART_ROWS), slice(2 * PART_ROWS, None)):
+        g = oracle.gradient(x[batch], y[batch])
+        if limits:
+            g *= min(1.0, limits["clip_norm"] / np.linalg.norm(g))
+        oracle.theta = oracle.theta - 0.3 * g
+    settings: dict[str, Any] = {"batch_size": 2 * PART_ROWS, "shuffle": False, **limits}
+    Trainer(network, SGD(0.3), **settings).fit(x, y, epochs=1)
+    np.testing.assert_allclose(network.get_parameters(), oracle.theta, rtol=0, atol=1e-11)
