@@ -45,6 +45,7 @@ from numba.extending import intrinsic, lower_builtin, models, register_model
 from numba.np.numpy_support import from_dtype
 
 __all__ = [
+    "COMPRESSES",
     "FINGERPRINT",
     "LANES",
     "VECTOR_REGISTERS",
@@ -106,6 +107,7 @@ def _registers(lanes: int, features: frozenset[str]) -> int:
 _FEATURES = _cpu_features()
 LANES = _lanes(os.environ.get("FASTBP_LANES"), _FEATURES)
 VECTOR_REGISTERS = _registers(LANES, _FEATURES)
+COMPRESSES = LANES == 16 and "avx512f" in _FEATURES  # one instruction moves chosen lanes to the front
 
 
 # ---------------------------------------------------------------- names

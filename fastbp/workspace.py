@@ -221,6 +221,16 @@ class Workspace:
         words = -(-shape.n_in // 64)
         self._keep("input_masks", np.zeros(rows // 8 * words, np.int64))
         self._keep("group_bytes", np.zeros(rows // 8 * words, np.int64))
+        if self.online:
+            self._list_inputs()
+
+    def _list_inputs(self) -> None:
+        """Lists for ``kernels/online.py``: where every 64th entry is, then the entries; of every input, and to fill."""
+        self["list_words"] = words = -(-max(self.shape.sizes) // 64)
+        starts, places = 64 * np.arange(words + 1, dtype=np.int64), np.arange(64 * words, dtype=np.int32)
+        every = np.concatenate([starts.view(np.int32), places])
+        self._keep("every_input", every)
+        self._keep("list", np.zeros(len(every) + 64, np.int32))
 
     # ------------------------------------------------------------ what to work on
     def point_at(

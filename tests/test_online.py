@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 import fastbp
+from fastbp._jit import serial
+from fastbp.kernels import memory
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -24,3 +26,29 @@ def test_one_sample_at_a_time_is_a_gradient_step(
         stepwise.set_parameters(stepwise.get_parameters() - 0.2 * gradient)
     # The delta of a hidden layer is summed in another order, so the last bits differ, and two epochs carry them on.
     np.testing.assert_allclose(online.get_parameters(), stepwise.get_parameters(), rtol=1e-11, atol=1e-14)
+
+
+@serial
+def write(walk, bits, address):
+    if walk:
+        memory._walk_places(bits, 100, address)
+    else:
+        memory.store_places(bits, 100, address)
+
+
+@pytest.mark.parametrize("walk", [True, False])
+@pytest.mark.parametrize("places", [[], [0], [63], [15, 16, 47, 48], list(range(64)), list(range(1, 64, 3))], ids=str)
+def test_the_places_of_set_bits(places: list[int], walk: bool) -> None:
+    bits = sum(1 << place for place in places)
+    found = np.full(64 + 16, -1, np.int32)
+    write(walk, bits - (1 << 64) if bits >> 63 else bits, found.ctypes.data)
+    assert found[: len(places)].tolist() == [100 + place for place in places]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_an_image_without_ink_moves_biases_only(dtype: str) -> None:
+    net = fastbp.Network(100, [fastbp.Dense(5, "sigmoid"), fastbp.Dense(2, "sigmoid")], dtype=dtype, seed=1)
+    first, bias = net.weights[0].copy(), net.biases[0].copy()
+    fastbp.Trainer(net, fastbp.SGD(0.5), batch_size=1).fit(np.zeros((3, 100), np.uint8), np.array([0, 1, 1]), epochs=1)
+    np.testing.assert_array_equal(net.weights[0], first)
+    assert (net.biases[0] != bias).all()

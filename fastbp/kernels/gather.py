@@ -6,7 +6,8 @@ in bit masks, and the first layer's products skip what is zero for a whole group
     forward    8 samples share a mask over the inputs: 46 % of MNIST's pixels are non-zero in one of 8 digits
     gradient   8 neighbouring inputs share a mask over the samples: 40 % of samples have ink in one of 8 pixels
 
-The masks cost about as much as copying the sample, and the result has the same bits as without them.
+The masks cost about as much as copying the sample, and the result has the same bits as without them. Online SGD, which
+has one sample at a time, lists its inputs instead (online.py).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from .dropout import drop_rows
 from .layout import CLASSES, FLOAT32, SMOOTHED, UINT8
 from .matmul import MASKED_ROWS
 from .memory import (
+    count_bits,
     lanes_of,
     load,
     load_byte,
@@ -32,6 +34,7 @@ from .memory import (
     store,
     store_byte,
     store_int,
+    store_places,
     store_scalar,
 )
 
@@ -87,7 +90,19 @@ def gather_inputs(one, run, layer, r):
     if layer.drop_rate:
         drop_rows(run, layer, r, r + 1, target, target, 0, run.n_in)
     if run.skip_zeros:
-        mark_sample(one, run, 0 if layer.drop_rate or run.x_kind != UINT8 else source, target, r)
+        source = 0 if layer.drop_rate or run.x_kind != UINT8 else source
+        if run.list:
+            list_sample(one, run, source, target)
+        else:
+            mark_sample(one, run, source, target, r)
+
+
+@njit
+def input_bits(one, run, source, row, w):
+    """Which of the inputs 64 w to 64 w + 63 are not zero: from the sample's bytes, or, if 0, its row of activations."""
+    if 64 * (w + 1) > run.n_in:
+        return nonzero_bits(one, row + size_of(one) * 64 * w) & ((1 << (run.n_in - 64 * w)) - 1)
+    return nonzero_byte_bits(source + 64 * w) if source else nonzero_bits(one, row + size_of(one) * 64 * w)
 
 
 @njit
@@ -102,15 +117,23 @@ def mark_sample(one, run, source, row, r):
     group = 8 * words * (r // MASKED_ROWS)
     shared, group_bytes = run.input_masks + group, run.group_bytes + group + r % MASKED_ROWS
     for w in range(words):
-        if 64 * (w + 1) > run.n_in:
-            bits = nonzero_bits(one, row + size_of(one) * 64 * w) & ((1 << (run.n_in - 64 * w)) - 1)
-        elif source:
-            bits = nonzero_byte_bits(source + 64 * w)
-        else:
-            bits = nonzero_bits(one, row + size_of(one) * 64 * w)
+        bits = input_bits(one, run, source, row, w)
         earlier = load_int(shared + 8 * w) if r % MASKED_ROWS else 0
         store_int(earlier | bits, shared + 8 * w)
         store_byte(bytes_marked(bits), group_bytes + 8 * w)
+
+
+@njit
+def list_sample(one, run, source, row):
+    """List the inputs of the only sample that are not zero: their numbers, in order, after where each word's begin."""
+    words, entry = (run.n_in + 63) // 64, 0
+    entries = run.list + 8 * (run.list_words + 1)
+    for w in range(words):
+        bits = input_bits(one, run, source, row, w)
+        store_int(entry, run.list + 8 * w)
+        store_places(bits, 64 * w, entries + 4 * entry)
+        entry += count_bits(bits)
+    store_int(entry, run.list + 8 * words)
 
 
 @njit

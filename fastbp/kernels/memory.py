@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._jit import cgutils, intrinsic, ir, types
+from .._jit import COMPRESSES, cgutils, intrinsic, ir, njit, types
 from .simd import I32, I64, Vector, emit_constant, emit_load, emit_pairwise, emit_splat, emit_store
 
 
@@ -235,6 +235,70 @@ def nonzero_byte_bits(tc: Any, address: Any) -> Any:
 def lowest_bit(tc: Any, word: Any) -> Any:
     """The place of the lowest bit that is set in a word other than 0."""
     return types.int64(types.int64), lambda ctx, b, sig, args: b.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+
+@intrinsic
+def load_place(tc: Any, address: Any) -> Any:
+    """The int32 at ``address``, none below 0, as an int64."""
+
+    def codegen(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
+        return b.zext(b.load(b.inttoptr(args[0], I32.as_pointer()), typ=I32), I64)
+
+    return types.int64(types.int64), codegen
+
+
+@intrinsic
+def _compress_places(tc: Any, bits: Any, first: Any, address: Any) -> Any:
+    """16 places at a time: AVX-512 moves those whose bit is set to the front."""
+    places = ir.VectorType(I32, 16)
+    chosen = ir.FunctionType(places, [places, places, ir.VectorType(ir.IntType(1), 16)])
+
+    def codegen(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
+        bits, first, at = args
+        compress = cgutils.get_or_insert_function(b.module, chosen, "llvm.x86.avx512.mask.compress.v16i32")
+        undefined = ir.Constant(places, ir.Undefined)
+        some = b.insert_element(undefined, b.trunc(first, I32), I32(0))
+        firsts = b.shuffle_vector(some, undefined, ir.Constant(places, [0] * 16))
+        for start in range(0, 64, 16):
+            here = b.trunc(b.lshr(bits, I64(start)), ir.IntType(16))
+            mask = b.bitcast(here, ir.VectorType(ir.IntType(1), 16))
+            all_places = b.add(firsts, ir.Constant(places, list(range(start, start + 16))))
+            packed = b.call(compress, [all_places, undefined, mask])
+            b.store(packed, b.inttoptr(at, places.as_pointer())).align = 4
+            at = b.add(at, b.shl(b.zext(b.ctpop(here), I64), I64(2)))
+        return ctx.get_dummy_value()
+
+    return types.void(bits, first, address), codegen
+
+
+@intrinsic
+def _store_place(tc: Any, value: Any, address: Any) -> Any:
+    def codegen(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
+        b.store(b.trunc(args[0], I32), b.inttoptr(args[1], I32.as_pointer()))
+        return ctx.get_dummy_value()
+
+    return types.void(types.int64, types.int64), codegen
+
+
+@njit
+def _walk_places(bits, first, address):
+    """8 places at a time, set or not: how many are is nothing that a branch could be guessed by."""
+    while bits:
+        for k in range(8):
+            _store_place(first + lowest_bit(bits), address + 4 * k)
+            bits &= bits - 1
+        address += 32
+
+
+# Writes ``first`` + the place of each bit that is set in a word, as int32, to ``address``: (bits, first, address). What
+# lies in the 16 numbers behind them is lost.
+store_places = _compress_places if COMPRESSES else _walk_places
+
+
+@intrinsic
+def count_bits(tc: Any, word: Any) -> Any:
+    """How many bits of a word are set."""
+    return types.int64(types.int64), lambda ctx, b, sig, args: b.ctpop(args[0])
 
 
 @intrinsic

@@ -39,7 +39,7 @@ from .memory import (
     store_scalar,
     unit_of,
 )
-from .online import online_layer
+from .online import online_forward, online_layer
 from .squares import scale, square_sum
 from .update import is_plain, update
 
@@ -133,7 +133,10 @@ def forward_layer(one, run, layers, l, r0, r1, j0, j1):  # noqa: E741
     Where the next layer's inputs are dropped it gets what is left of these activations beside them.
     """
     layer, size = layers[l], size_of(one)
-    dense_forward(one, run, layer, r0, r1, j0, j1)
+    if run.list:
+        online_forward(one, run, layer, j0, j1)
+    else:
+        dense_forward(one, run, layer, r0, r1, j0, j1)
     row = r0 * layer.ld + j0
     z, a = run.acts + size * (layer.z + row), run.acts + size * (layer.a + row)
     activate(one, layer.activation, z, a, size * layer.ld, r1 - r0, j1 - j0)
