@@ -221,6 +221,7 @@ class Workspace:
         words = -(-shape.n_in // 64)
         self._keep("input_masks", np.zeros(rows // 8 * words, np.int64))
         self._keep("group_bytes", np.zeros(rows // 8 * words, np.int64))
+        self._keep("soon", np.zeros(rows, np.int64))
         if self.online:
             self._list_inputs()
 

@@ -63,7 +63,8 @@ def multiply(
         product(one, walked, other, start, target, rows, width, k, one - one)
     else:
         words = masks.shape[1]
-        masked_product(one, walked, other, start, target, rows, width, (masks.ctypes.data, 8 * words, words), one - one)
+        where = (masks.ctypes.data, 8 * words, words, 0)
+        masked_product(one, walked, other, start, target, rows, width, where, one - one)
     assert (c[rows:] == SENTINEL).all()
     assert (c[:, width:] == SENTINEL).all()
     del memory
@@ -180,7 +181,7 @@ def test_a_step_is_the_product_and_then_the_update(
     where = (stepped.ctypes.data, stepped.strides[0])
     if masked:
         words = masks.shape[1]
-        masked_product(dtype(1), *strides, where, rows, 32, (masks.ctypes.data, 8 * words, words), eta)
+        masked_product(dtype(1), *strides, where, rows, 32, (masks.ctypes.data, 8 * words, words, 0), eta)
     else:
         product(dtype(1), *strides, where, rows, 32, 40, eta)
     np.testing.assert_array_equal(stepped, w - eta * gradient)

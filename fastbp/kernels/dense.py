@@ -43,7 +43,7 @@ def dense_forward(one, run, layer, r0, r1, j0, j1):
         z = (run.acts + size * (layer.z + r0 * layer.ld + j), size * layer.ld)
         a = (run.acts + size * (layer.a_in + r0 * layer.ld_in), size * layer.ld_in, size)
         if run.skip_zeros and layer.first:
-            masks = (run.input_masks + 8 * words * (r0 // MASKED_ROWS), 8 * words, words)
+            masks = (run.input_masks + 8 * words * (r0 // MASKED_ROWS), 8 * words, words, run.soon + 8 * r0)
             masked_matmul(one, a, (w, size * width), bias, z, whole_rows(r1 - r0, ROWS), width, masks, no_step)
         else:
             matmul(one, a, (w, size * width), bias, z, whole_rows(r1 - r0, 4), width, n_in, no_step)
@@ -84,7 +84,7 @@ def dense_gradient(one, run, layer, tile, rows, masks, g, w, eta):
         a = (run.acts + size * (layer.a_in + s0 * layer.ld_in + tile.i0), size, size * layer.ld_in)
         init = (g + first, row) if keep else (run.zeros, 0)
         if skip_zeros:
-            some = (masks + (s0 - r0) // 8, 8 * words, (samples + 63) // 64)
+            some = (masks + (s0 - r0) // 8, 8 * words, (samples + 63) // 64, 0)
             masked_matmul(one, a, delta, init, (to + first, row), height, width, some, step)
         else:
             matmul(one, a, delta, init, (to + first, row), height, width, samples, step)

@@ -40,7 +40,8 @@ from .memory import (
 
 SCALE = 1.0 / 255.0
 # Rows come in random order, which no hardware prefetcher can guess: ask for the one that this thread will take in the
-# next batch, at the same place; where a batch is tiny, or too large for the cache, for the one 8 samples ahead.
+# next batch, at the same place; where a batch is tiny, or too large for the cache, for the one 8 samples ahead. Rows of
+# bytes are asked for line by line while the first layer is multiplied (masked_matmul).
 AHEAD, MOST_AHEAD = 8, 256
 
 
@@ -76,14 +77,23 @@ def convert(one, kind, source, target, count):
 
 
 @njit
+def ask_for(run, r, row_bytes):
+    """Ask for the row that this thread will take after sample r; or note where it is, and let the products ask."""
+    ahead = run.batch if AHEAD <= run.batch <= MOST_AHEAD else AHEAD
+    some = run.order and run.first + r + ahead < run.stop
+    at = run.x + sample_at(run, r + ahead if some else r) * row_bytes
+    if run.skip_zeros and run.x_kind == UINT8 and not run.list:
+        store_int(at, run.soon + 8 * r)
+    elif some:
+        for line in range(0, row_bytes, 64):
+            prefetch(at + line)
+
+
+@njit
 def gather_inputs(one, run, layer, r):
     """Copy sample r's inputs into its row of activations, as numbers of the network's dtype."""
     row_bytes = run.n_in * (1 << (run.x_kind + 1) if run.x_kind else 1)
-    ahead = run.batch if AHEAD <= run.batch <= MOST_AHEAD else AHEAD
-    if run.order and run.first + r + ahead < run.stop:
-        ahead = run.x + sample_at(run, r + ahead) * row_bytes
-        for line in range(0, row_bytes, 64):
-            prefetch(ahead + line)
+    ask_for(run, r, row_bytes)
     source = run.x + sample_at(run, r) * row_bytes
     target = run.acts + size_of(one) * (layer.a_in + r * layer.ld_in)
     convert(one, run.x_kind, source, target, run.n_in)

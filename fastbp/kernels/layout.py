@@ -59,8 +59,9 @@ RUN = _record(
     "at drop "
     # parameters, gradient and the optimizer's state, all packed; rows of a block's samples; constants to read
     "flat_state1 flat_state2 theta wt grad state1 state2 acts deltas column_costs zeros ones "
-    # where x is not zero: the masks of the block (gather.py); or, one sample at a time, a list (online.py)
-    "n_in input_masks group_bytes sample_masks list every_input list_words "
+    # where x is not zero: the masks of the block (gather.py); or, one sample at a time, a list (online.py); and the
+    # addresses of rows to ask for
+    "n_in input_masks group_bytes sample_masks list every_input list_words soon "
     # the batch and the block at work, a block's most samples, whether the batch ends with it, and whether to update
     # then; the parts that have gradients of their own, and numbers from one such to the next; costs and hits a chunk
     "start stop block batch_start first rows chunks keep_gradient complete update parts part_size costs correct "

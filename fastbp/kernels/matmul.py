@@ -20,7 +20,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from .._jit import VECTOR_REGISTERS, cgutils, intrinsic, ir, njit, types
-from .simd import I64, Vector, emit_fma, emit_load, emit_load_splat, emit_splat, emit_store
+from .simd import I64, Vector, emit_fma, emit_load, emit_load_splat, emit_prefetch, emit_splat, emit_store
 
 # 8 x 2 accumulators, 2 vectors of B and a broadcast fit 32 registers; with 16 registers 8 x 2 would spill.
 ROWS = 8 if VECTOR_REGISTERS >= 32 else 4
@@ -56,14 +56,21 @@ def _every_step(b: Any, steps: Any) -> Iterator[Any]:
 
 
 @contextmanager
-def _marked_steps(b: Any, masks: Any) -> Iterator[Any]:
-    """Emit the loop over those k whose bit is set in ``masks``, (address of 64-bit words, how many)."""
+def _marked_steps(b: Any, masks: Any, soon: Any) -> Iterator[Any]:
+    """Emit the loop over those k whose bit is set in ``masks``, (address of 64-bit words, how many).
+
+    While it works on word w it asks for the w-th cache line at each of MASKED_ROWS addresses at ``soon``, if not 0.
+    """
     address, words = masks
     left = cgutils.alloca_once(b, I64)
     with cgutils.for_range(b, words) as loop:
         word = b.load(b.inttoptr(b.add(address, b.mul(loop.index, I64(8))), I64.as_pointer()), typ=I64)
         b.store(word, left)
         first = b.mul(loop.index, I64(64))
+        with b.if_then(b.icmp_signed("!=", soon, I64(0))):
+            for r in range(MASKED_ROWS):
+                at = b.load(b.inttoptr(b.add(soon, I64(8 * r)), I64.as_pointer()), typ=I64)
+                emit_prefetch(b, b.add(at, first))
         test, body, done = (b.append_basic_block(name) for name in ("bits", "bit", "no_bits"))
         b.branch(test)
         b.position_at_end(test)
@@ -173,14 +180,15 @@ def _masked_matmul(
 ) -> Any:
     def codegen(ctx: Any, bld: Any, sig: Any, args: Any) -> Any:
         operands = [cgutils.unpack_tuple(bld, t) for t in args[1:5]]
-        address, group, words = cgutils.unpack_tuple(bld, args[7])
+        address, group, words, soon = cgutils.unpack_tuple(bld, args[7])
 
         def masks_of(row: Any) -> Any:
             mask_row = bld.mul(bld.lshr(row, I64(MASKED_ROWS.bit_length() - 1)), group)
             return bld.add(address, mask_row), words
 
         def steps(row: Any) -> Any:
-            return _marked_steps(bld, masks_of(row))
+            group_soon = bld.add(soon, bld.and_(bld.mul(row, I64(8)), I64(-8 * MASKED_ROWS)))
+            return _marked_steps(bld, masks_of(row), bld.select(bld.icmp_signed("!=", soon, I64(0)), group_soon, soon))
 
         _emit_blocks(bld, Vector(one), operands, args[5:7], args[8], (ROWS, 1), steps, masks_of)
         return ctx.get_dummy_value()
@@ -205,8 +213,10 @@ def matmul(one, a, b, init, c, rows, width, k, eta):
 def masked_matmul(one, a, b, init, c, rows, width, masks, eta):
     """``matmul`` that skips each k for which A is zero in a whole group of MASKED_ROWS rows.
 
-    ``masks``: (address, bytes a group, words a group): a group's 64-bit words have a bit set for every k at which
+    ``masks``: (address, bytes a group, words a group, soon): a group's 64-bit words have a bit set for every k at which
     one of its rows is not zero. What is skipped would have added 0 times a number: the bits are those of ``matmul``.
+    ``soon``: 0, or the address of an address a row, from where on the work after this will read: it is asked for here,
+    bit by bit, as a CPU has 16 lines or so under way at a time, and waits when asked for more.
     With an eta other than 0 and a single ``init`` row (of zeros, then) a group without a bit is not even touched.
     """
     _masked_matmul(one, a, b, init, c, rows, width, masks, eta)

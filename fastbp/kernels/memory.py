@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .._jit import COMPRESSES, cgutils, intrinsic, ir, njit, types
-from .simd import I32, I64, Vector, emit_constant, emit_load, emit_pairwise, emit_splat, emit_store
+from .simd import I32, I64, Vector, emit_constant, emit_load, emit_pairwise, emit_prefetch, emit_splat, emit_store
 
 
 @intrinsic
@@ -344,10 +344,7 @@ def prefetch(tc: Any, address: Any) -> Any:
     """Ask for the cache line at ``address``; any address is safe."""
 
     def codegen(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
-        pointer = ir.IntType(8).as_pointer()
-        fnty = ir.FunctionType(ir.VoidType(), [pointer, I32, I32, I32])
-        fn = cgutils.get_or_insert_function(b.module, fnty, "llvm.prefetch.p0")
-        b.call(fn, [b.inttoptr(args[0], pointer), I32(0), I32(3), I32(1)])
+        emit_prefetch(b, args[0])
         return ctx.get_dummy_value()
 
     return types.void(types.int64), codegen
