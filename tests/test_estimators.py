@@ -152,9 +152,11 @@ def test_lbfgs_with_a_penalty_and_two_outputs_minimises_one_function() -> None:
     model = MLPRegressor("squared_error", 5, "tanh", solver="lbfgs", alpha=5.0, max_iter=2000, tol=1e-7, random_state=0)
     model.fit(x, y)
     gradient = model.network_.gradient(x, y)
+    # SciPy stops where a step gains less than 2e-9 of the loss (ftol): at slopes of 1e-5 to 1.3e-4, by the last bits
+    # of the way there. Half the penalty's slope forgotten would leave 2e-2.
     for slope, weights in zip(gradient.weights, model.coefs_, strict=True):
-        assert np.abs(slope + 5.0 / N * weights).max() < 1e-4
-    assert max(np.abs(slope).max() for slope in gradient.biases) < 1e-4
+        assert np.abs(slope + 5.0 / N * weights).max() < 5e-4
+    assert max(np.abs(slope).max() for slope in gradient.biases) < 5e-4
 
 
 @pytest.mark.parametrize("kind", ["two classes", "four classes", "labels", "a number"])

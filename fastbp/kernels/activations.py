@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from .._jit import inlined, njit
-from .functions import exp, expm1, log1p, tanh
+from .functions import exp, expm1, log1p, sigmoid, tanh
 from .memory import first_lanes, lanes_of, largest_lane, load, load_first, load_scalar, number, size_of, store
 from .simd import absolute, fma, where_negative
 
@@ -32,12 +32,6 @@ KEEPS_Z = frozenset({SOFTPLUS, GELU})
 
 LEAK = 0.01  # the slope of leaky_relu below zero, as everywhere
 GELU_SLOPE, GELU_CUBIC = 0.7978845608028654, 0.044715  # sqrt(2 / pi), and Hendrycks & Gimpel (2016), eq. 3
-
-
-@njit
-def sigmoid(z):
-    """1 / (1 + e^-z)"""
-    return 1.0 / (1.0 + exp(-z))
 
 
 @njit
