@@ -1,7 +1,8 @@
 """One fit: epochs cut into slices, with callbacks, Ctrl-C and a look at the parameters between them.
 
 Nothing of Python runs inside a slice of about a fifth of a second: one call of the compiled driver works through
-many mini-batches. After every slice the trainer's state is whole: it can be saved, or fitted again from there.
+many mini-batches, and through many short epochs where nobody wants to look in between. After every slice the trainer's
+state is whole: it can be saved, or fitted again from there.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 
 from . import arguments
 from .errors import TrainingDiverged
-from .hooks import Callback, State, named
+from .hooks import Callback, State, named, watches_epochs
 from .kernels import update
 from .kernels.layout import COST, DELTA
 from .pace import Pace, pace_of
@@ -29,6 +30,10 @@ from .workspace import Workspace
 
 if TYPE_CHECKING:
     from .trainer import Trainer
+
+
+# Places of a slice that has several epochs: their order takes 8 bytes each.
+MOST_PLACES = 1 << 20
 
 
 @dataclass
@@ -132,63 +137,78 @@ class Fit:
 
     def _step(self) -> None:
         """Train a slice, and do what its end brings with it."""
+        threads, samples = self.pace.choose(self.trainer.batch_size)
+        epochs = 1
         if not self.trainer.place.done:
             self._ask(self.callbacks, "on_epoch_begin", self._epochs_done())
             if not self._stop:
-                self._prepare()
+                epochs = self._epochs_at_once(samples)
+                self._prepare(epochs)
         if not self._stop:
-            self._advance()
+            self._advance(threads, samples, epochs)
         if not self._stop and time.monotonic() >= self.deadline:  # never before a slice: every fit gets on
             self._stop = "max_seconds"
         self._settle()
         for callback in self.callbacks:
             callback.on_slice_end(self.trainer, self.trainer.history)
 
-    def _advance(self) -> None:
-        """Train on as many samples as about a fifth of a second allows; end the epoch where they were its last."""
-        begun, place = time.perf_counter(), self.trainer.place
-        threads, samples = self.pace.choose(self.trainer.batch_size)
-        stop = min(self.run.samples, place.done + samples)
+    def _epochs_at_once(self, samples: int) -> int:
+        """How many whole epochs the next slice of about so many samples has: one, where somebody looks in between."""
+        if self.held_out is not None or any(watches_epochs(callback) for callback in self.callbacks):
+            return 1
+        return max(1, min(self.run.epochs - self._epochs_done(), min(samples, MOST_PLACES) // self.run.samples))
+
+    def _advance(self, threads: int, samples: int, epochs: int) -> None:
+        """Train on as many samples as about a fifth of a second allows; end the epochs whose last ones they were."""
+        begun, place, n = time.perf_counter(), self.trainer.place, self.run.samples
+        stop = epochs * n if epochs > 1 else min(n, place.done + samples)
         self._slice(place.done, stop, threads)
         took = time.perf_counter() - begun
         self.pace.record(threads, stop - place.done, took)
         place.done, place.seconds = stop, place.seconds + took
-        place.cost, place.correct = self.workspace.totals()
-        if stop == self.run.samples:
-            self._end_epoch()
+        if epochs == 1:
+            place.cost, place.correct = self.workspace.totals()
+            costs, hits = [place.cost], [place.correct]
+        else:
+            costs, hits = self.workspace.epoch_totals()
+        if stop >= n:
+            self._end_epochs(costs, hits)
         self._count()
 
-    def _prepare(self) -> None:
-        """Draw the order of the epoch, or draw it again where a fit goes on within one."""
+    def _prepare(self, epochs: int = 1) -> None:
+        """Draw the order of the epochs to come, or draw one again where a fit goes on within it."""
         begun, trainer, place = time.perf_counter(), self.trainer, self.trainer.place
         if place.generator:
             trainer._rng.bit_generator.state = place.generator
         else:
             place.generator = dict(trainer._rng.bit_generator.state)
         # The order within a batch does not matter, so one batch of everything needs none.
-        shuffled = trainer.shuffle and trainer.batch_size < self.run.samples
-        self._order = self.samples.order(trainer._rng if shuffled else None)
+        rng = trainer._rng if trainer.shuffle and trainer.batch_size < self.run.samples else None
         samples = self.samples
+        orders = [order for order in (samples.order(rng) for _ in range(epochs)) if order is not None]
+        self._order = np.concatenate(orders) if len(orders) > 1 else orders[0] if orders else None
         self.workspace.point_at(samples.inputs, samples.targets, self._order, samples.weights)
         self.workspace.prepare(DELTA, trainer.batch_size, trainer.network._theta)
+        self.workspace.expect_epochs(epochs, self.run.samples)
         self.workspace["total_cost"], self.workspace["total_correct"] = place.cost, place.correct
         place.seconds += time.perf_counter() - begun
 
     def _slice(self, start: int, stop: int, threads: int) -> None:
         """Train on places ``start`` to ``stop`` of the order, or go back to what was good and raise."""
-        trainer, now = self.trainer, self._snapshot()
-        updates = -(-(stop - start) // trainer.batch_size)
+        trainer, now, n = self.trainer, self._snapshot(), self.run.samples
+        updates = -(-min(stop - start, n) // trainer.batch_size) * max(1, stop // n)
         rates = trainer.optimizer.learning_rates(trainer.updates, updates)
         self.workspace["learning_rates"], self.workspace["updates"] = rates.ctypes.data, trainer.updates
         reached = self.workspace.launch(start, stop, threads)
         if reached < stop or not arguments.finite(trainer.network._theta):
-            failed = trainer.updates + (reached - start) // trainer.batch_size
+            failed = int(self.workspace["updates"]) - (reached < stop)
+            epoch = len(trainer.history.cost) + min(reached, stop - 1) // n + 1
             # Parameters are good once a batch had a finite cost with them: the first batch here judges the last slice.
             self._restore(now if reached > start else self._before or now)
             trainer.place = Place()
             raise TrainingDiverged(
-                f"the cost or a parameter became NaN or infinite in epoch {len(trainer.history.cost) + 1}, at update "
-                f"{failed}; the network keeps its parameters of update {trainer.updates}. Try a smaller learning_rate"
+                f"the cost or a parameter became NaN or infinite in epoch {epoch}, at update {failed}; the network "
+                f"keeps its parameters of update {trainer.updates}. Try a smaller learning_rate"
             )
         self._before = now
         trainer.updates += updates
@@ -203,11 +223,12 @@ class Fit:
         for array, old in zip((self.trainer.network._theta, *self.trainer._states), arrays, strict=True):
             array[:] = old
 
-    def _end_epoch(self) -> None:
+    def _end_epochs(self, costs: Sequence[float], hits: Sequence[int]) -> None:
+        """Write down what the epochs of a slice, or the one that it ended, brought."""
         trainer, history, place, n = self.trainer, self.trainer.history, self.trainer.place, self.run.samples
-        history.seconds.append(place.seconds)
-        history.cost.append(place.cost / n)
-        history.accuracy.append(place.correct / n)
+        history.seconds += [place.seconds / len(costs)] * len(costs)
+        history.cost += [cost / n for cost in costs]
+        history.accuracy += [correct / n for correct in hits]
         trainer.place = Place()
         if self.held_out is not None:
             held = self.held_out

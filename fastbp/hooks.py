@@ -121,6 +121,18 @@ def as_callbacks(callbacks: Sequence[Callback | Callable[..., Any]]) -> list[Cal
     return [c if isinstance(c, Callback) else LambdaCallback(on_epoch_end=c) for c in given]
 
 
+def watches_epochs(callback: Callback) -> bool:
+    """Whether a callback wants to be asked before or after every epoch.
+
+    Examples
+    --------
+    >>> watches_epochs(Callback()), watches_epochs(LambdaCallback(on_epoch_end=print))
+    (False, True)
+    """
+    hooks = "on_epoch_begin", "on_epoch_end"
+    return any(getattr(getattr(callback, hook), "__func__", None) is not getattr(Callback, hook) for hook in hooks)
+
+
 def named(callbacks: Sequence[Callback]) -> dict[str, Callback]:
     """Callbacks by the names under which a checkpoint keeps their states: class, and number among those of the class.
 

@@ -328,6 +328,17 @@ class Workspace:
         """Whether this workspace serves batches of ``rows`` samples as a new one would."""
         return rows <= self.rows or self.rows == block_rows(self.shape)
 
+    def expect_epochs(self, epochs: int, samples: int) -> None:
+        """Let the next launch be that many whole epochs of so many samples; 1 where it may be a part of one."""
+        self["epoch"] = samples if epochs > 1 else 0
+        if epochs > 1:
+            self._keep("epoch_costs", np.zeros(epochs))
+            self._keep("epoch_hits", np.zeros(epochs, np.int64))
+
+    def epoch_totals(self) -> tuple[list[float], list[int]]:
+        """Summed cost and hits of each epoch of the last launch."""
+        return self._numbers["epoch_costs"].tolist(), self._numbers["epoch_hits"].tolist()
+
     def totals(self) -> tuple[float, int]:
         """(Summed cost, how many samples were classified right) since ``prepare``."""
         correct, cost = _TOTALS.unpack_from(self._fields, _OFFSETS["total_correct"])

@@ -47,9 +47,9 @@ AHEAD, MOST_AHEAD = 8, 256
 
 @njit
 def sample_at(run, r):
-    """Which sample of the data is the block's r-th, in this epoch's order."""
+    """Which sample of the data is the block's r-th, in the order of its epoch."""
     place = run.first + r
-    return load_int(run.order + 8 * place) if run.order else place
+    return load_int(run.order + 8 * place) if run.order else place - run.epoch_start
 
 
 @njit

@@ -12,7 +12,7 @@ from typing import Any
 
 from .._jit import carray, from_dtype, intrinsic, ir, njit, parallel, prange, serial, types
 from .layout import COST, LAYER, RUN, STAGE, TILE
-from .memory import load_int, load_scalar
+from .memory import load_int, load_scalar, store_int, store_scalar
 from .team import FINISHED, dismiss, finish, next_stage, open_stage, segment_stop, take
 from .update import ADAM
 
@@ -66,12 +66,35 @@ def run_pointer(tc: Any, at: Any) -> Any:
 
 # ---------------------------------------------------------------- from stage to stage
 @njit
+def batch_stop(run):
+    """The place behind the batch at work; an epoch's last batch may be smaller."""
+    return min(run.epoch_stop, run.batch_start + run.batch)
+
+
+@njit
+def start_epoch(run, start):
+    """Let an epoch begin at a place; where a launch is a part of one, it ends with the launch."""
+    run.epoch_start = start if run.epoch else 0
+    run.epoch_stop = min(run.stop, start + run.epoch) if run.epoch else run.stop
+
+
+@njit
+def end_epoch(run):
+    """Keep the cost and the hits of one of the launch's epochs."""
+    done = run.epoch_start // run.epoch
+    store_scalar(run.total_cost, run.epoch_costs + 8 * done)
+    store_int(run.total_correct, run.epoch_hits + 8 * done)
+    run.total_cost, run.total_correct = 0.0, 0
+    start_epoch(run, run.epoch_stop)
+
+
+@njit
 def start_block(run, first, rows):
     """Point the run at ``rows`` samples from ``first``, cut into chunks of about ``chunk_rows``."""
     run.first = first
     run.rows = rows
     run.chunks = max(1, (rows + run.chunk_rows // 2) // run.chunk_rows)
-    batch_rows = min(run.stop - run.batch_start, run.batch)
+    batch_rows = batch_stop(run) - run.batch_start
     run.scale = 1.0 / batch_rows if run.average else 1.0
     run.keep_gradient = first > run.batch_start
     run.complete = first + rows == run.batch_start + batch_rows
@@ -83,7 +106,8 @@ def start_block(run, first, rows):
 @njit
 def start_update(run):
     """Set what depends on the update's number: the learning rate, and Adam's corrections for its zero start."""
-    run.eta = load_scalar(1.0, run.learning_rates + 8 * ((run.batch_start - run.start) // run.batch))
+    run.eta = load_scalar(1.0, run.rate_at)
+    run.rate_at += 8
     run.updates += 1
     if run.optimizer == ADAM:
         run.correction1 = 1.0 / (1.0 - run.beta1**run.updates)
@@ -92,15 +116,15 @@ def start_update(run):
 
 @njit
 def next_block(run):
-    """Go on to the next block of samples, in the next batch where this one is done; whether there is one."""
+    """Go on to the next block of samples, in the next batch or epoch where this one is done; whether there is one."""
     first = run.first + run.rows
-    batch_stop = min(run.stop, run.batch_start + run.batch)
-    if first == batch_stop:
+    if first == batch_stop(run):
         run.batch_start = first
-        batch_stop = min(run.stop, first + run.batch)
-    if first < batch_stop:
-        start_block(run, first, min(run.block, batch_stop - first))
-    return first < batch_stop
+        if run.epoch and first == run.epoch_stop:
+            end_epoch(run)
+    if first < run.stop:
+        start_block(run, first, min(run.block, batch_stop(run) - first))
+    return first < run.stop
 
 
 @njit
@@ -188,11 +212,13 @@ def _launch(at, work, start, stop, threads):
 
     ``at`` is the address of the RUN record, which says what to compute, ``work`` that of ``alone`` or ``together``. A
     batch larger than the work space goes through it in blocks; the gradient is kept between them and the last one
-    updates. Returns the first place not done: ``stop``, or where updates stopped as the cost was no longer finite.
+    updates. Places may be those of several epochs, ``run.epoch`` each, one behind the other. Returns the first place
+    not done: ``stop``, or where updates stopped as the cost was no longer finite.
     """
     run = carray(run_pointer(at), 1)[0]
-    run.start, run.stop, run.batch_start, run.first, run.rows = start, stop, start, start, 0
-    run.threads = threads
+    run.stop, run.batch_start, run.first, run.rows = stop, start, start, 0
+    run.threads, run.rate_at = threads, run.learning_rates
+    start_epoch(run, start)
     enter(run, 0)
     if threads > 1:
         dismiss(run.team, threads)  # numbers begin again, at 0

@@ -64,13 +64,16 @@ RUN = _record(
     "n_in input_masks group_bytes sample_masks list every_input list_words soon "
     # the batch and the block at work, a block's most samples, whether the batch ends with it, and whether to update
     # then; the parts that have gradients of their own, and numbers from one such to the next; costs and hits a chunk
-    "start stop block batch_start first rows chunks keep_gradient complete update parts part_size costs correct "
-    "cost optimizer nesterov updates learning_rates "
+    "stop block batch_start first rows chunks keep_gradient complete update parts part_size costs correct "
+    "cost optimizer nesterov updates learning_rates rate_at "
     # squares of each tile's gradient, by columns and in all; a row of targets for each class, where smoothed
     "column_squares squares class_rows "
     # the data: x and its kind; classes or targets; what each sample counts (0: one); the order to take the samples in
     # (0: as they lie); whether to skip what is zero
     "x x_kind y y_kind sample_weights order skip_zeros "
+    # samples of an epoch, where a launch has several (0: one, or a part of one); the one at work, and where each leaves
+    # its cost and hits
+    "epoch epoch_start epoch_stop epoch_costs epoch_hits "
     # what to compute: the stages; samples of a batch and of a chunk, and whether to average; flat parameters
     # and gradient; where the outputs go (0: nowhere); hits and, as the first of the floats, the cost of all samples
     "n_stages stages what batch chunk_rows average flat_theta flat_grad out count_hits total_correct",

@@ -1,0 +1,113 @@
+"""Short epochs, many to a slice: nobody who does not look in between may tell them from those one by one."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastbp
+from fastbp import SGD, Adam, Dense, Dropout, Network, Trainer, schedules
+from fastbp.fitting import Fit
+from fastbp.hooks import Callback
+
+N = 37
+
+
+class Looks(Callback):
+    """One that wants every epoch: slices end with them."""
+
+    def on_epoch_begin(self, trainer: Trainer, epoch: int, history: fastbp.History) -> None:
+        """Look."""
+
+
+@pytest.fixture
+def slices(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many epochs each slice had, as they come."""
+    found: list[int] = []
+    advance = Fit._advance
+
+    def noted(fit: Fit, threads: int, samples: int, epochs: int) -> None:
+        found.append(epochs)
+        advance(fit, threads, samples, epochs)
+
+    monkeypatch.setattr(Fit, "_advance", noted)
+    return found
+
+
+def trained(data: tuple[np.ndarray, ...], *, looks: bool, fits: tuple[int, ...] = (9,), **settings: Any) -> Trainer:
+    optimizer = settings.pop("optimizer", SGD(0.3))
+    weights = settings.pop("weights", None)
+    layers = settings.pop("layers", [Dense(6, "tanh"), Dense(3, "softmax")])
+    trainer = Trainer(Network(5, layers, seed=3), optimizer, seed=4, **settings)
+    for epochs in fits:
+        trainer.fit(*data, epochs=epochs, callbacks=[Looks()] if looks else [], sample_weight=weights)
+    return trainer
+
+
+SETTINGS: list[dict[str, Any]] = [
+    {"batch_size": 8},
+    {"batch_size": 1},
+    {"batch_size": N},
+    {"batch_size": 100},
+    {"batch_size": 8, "shuffle": False},
+    {"batch_size": 7, "fits": (1, 4, 4)},
+    {"batch_size": 7, "optimizer": Adam(0.01, l2=0.01)},
+    {"batch_size": 7, "weights": np.linspace(0.0, 2.0, N)},
+    {"batch_size": 7, "layers": [Dropout(0.2), Dense(6, "tanh"), Dropout(0.5), Dense(3, "softmax")]},
+]
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: ",".join(settings) + str(settings["batch_size"]))
+def test_the_same_bits_and_the_same_history(
+    settings: dict[str, Any], rng: np.random.Generator, slices: list[int]
+) -> None:
+    data = rng.normal(size=(N, 5)), rng.integers(0, 3, N)
+    one_by_one = trained(data, looks=True, **settings)
+    assert set(slices) == {1}
+    slices.clear()
+    at_once = trained(data, looks=False, **settings)
+    assert max(slices) > 1
+    np.testing.assert_array_equal(at_once.network.get_parameters(), one_by_one.network.get_parameters())
+    assert at_once.history.cost == one_by_one.history.cost
+    assert at_once.history.accuracy == one_by_one.history.accuracy
+    assert len(at_once.history.seconds) == 9
+    assert min(at_once.history.seconds) > 0
+    assert at_once.updates == one_by_one.updates
+    assert at_once._rng.bit_generator.state == one_by_one._rng.bit_generator.state
+
+
+def test_a_schedule_goes_on_from_epoch_to_epoch(rng: np.random.Generator, slices: list[int]) -> None:
+    data = rng.normal(size=(N, 5)), rng.integers(0, 3, N)
+    rates = SGD(schedules.exponential(0.5, 0.95))
+    one_by_one, at_once = (trained(data, looks=looks, batch_size=8, optimizer=rates) for looks in (True, False))
+    np.testing.assert_array_equal(at_once.network.get_parameters(), one_by_one.network.get_parameters())
+
+
+def test_what_diverges_says_where_and_keeps_what_was_good(rng: np.random.Generator, slices: list[int]) -> None:
+    x, y = rng.normal(size=(N, 1)), rng.normal(size=N)
+    network = Network(1, [Dense(1, "identity")], seed=0)
+    trainer = Trainer(network, SGD(3.0), batch_size=10, shuffle=False)
+    before = network.get_parameters()
+    with pytest.raises(fastbp.TrainingDiverged) as caught, np.errstate(all="ignore"):
+        trainer.fit(x, y, epochs=10_000)
+    assert max(slices) > 1
+    found = re.search(r"in epoch (\d+), at update (\d+);", str(caught.value))
+    assert found
+    epoch, update = map(int, found.groups())
+    assert update // 4 == epoch - 1  # four batches an epoch
+    assert epoch > 1
+    np.testing.assert_array_equal(network.get_parameters(), before)
+    assert (trainer.updates, trainer.history.cost) == (0, [])
+
+
+def test_time_and_epochs_still_end_a_fit(rng: np.random.Generator) -> None:
+    data = rng.normal(size=(N, 5)), rng.integers(0, 3, N)
+    trainer = Trainer(Network(5, [Dense(3, "softmax")], seed=0), batch_size=8)
+    assert len(trainer.fit(*data, epochs=2500).cost) == 2500
+    history = trainer.fit(*data, epochs=10**9, max_seconds=0.3)
+    assert history.ended_by == "max_seconds"
+    assert len(history.cost) > 2500
+    assert history.unfinished == 0
