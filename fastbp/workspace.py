@@ -60,15 +60,24 @@ RATE, SAMPLE_SECONDS, WAKE_SECONDS = 1.5e11, 5e-8, 1e-4
 # Below so many rows W's way through the cache takes longer than the arithmetic. Threads meet after each stage.
 FULL_RATE_ROWS, MEETING_SECONDS = 8, 3e-7
 
+# Kept, of calls with different numbers of samples.
+MOST_PLANS = 64
+
 # What every call sets lies together in the run record, and is written at once: that is ten times quicker than by name.
 _OFFSETS = {name: RUN.fields[name][1] for name in RUN.names}  # type: ignore[union-attr, index]
-_DATA, _CALL, _TOTALS = Struct("7q"), Struct("12q"), Struct("qd")
+_DATA, _CALL, _TOTALS = Struct("7q"), Struct("13q"), Struct("qd")
 
 
 @cache
 def _member(work: Any) -> int:
     """The address of ``launch.alone`` or ``launch.together``."""
     return int(address(work, types.void(types.int64, types.int64)))
+
+
+@cache
+def _task(work: Any, dtype: np.dtype) -> int:
+    """The address of a task."""
+    return int(address(work, launch.signature(SCALARS[dtype])))
 
 
 @dataclass(frozen=True)
@@ -134,8 +143,8 @@ class Workspace:
         self._layer_table()
         self._tile_table()
         self._allocate()
-        self._plans: dict[tuple[int, int, Any], tuple[int, int]] = {}
-        self._stages: list[np.ndarray] = []  # kept: plans have their addresses
+        self._plans: dict[tuple[int, int, Any], tuple[int, ...]] = {}
+        self._stages: dict[tuple[int, int, Any], np.ndarray] = {}  # plans have their addresses
         self._classes = CLASSES
         self["at"] = self._at = self.run.ctypes.data
 
@@ -263,24 +272,19 @@ class Workspace:
         Hits are counted too, unless only a gradient is wanted. ``out``: where the outputs go, (n, n_out). ``each``: a
         task to run on every chunk's deltas in place of a gradient's tiles (kernels/persample.py); it writes ``out``.
         """
-        self["parts"] = parts = self._parts(batch)
-        if what == DELTA and len(self._numbers.get("grad", ())) < parts * self.sizes["theta"]:
-            self._keep("grad", _buffer(parts * self.sizes["theta"], self.shape.dtype))
-        stages = self._plan(what, parts, each)
-        sizes = (what, batch, self._chunk_rows(batch), each is None)
         arrays = (0 if array is None else address_of(array) for array in (theta, grad, out))
         # The last two are totals: a float's 0 has the bits of an int's.
-        _CALL.pack_into(self._fields, _OFFSETS["n_stages"], *stages, *sizes, *arrays, grad is None, 0, 0)
+        _CALL.pack_into(self._fields, _OFFSETS["n_stages"], *self._plan(what, batch, each), *arrays, grad is None, 0, 0)
 
-    def _plan(self, what: int, parts: int, each: Any = None) -> tuple[int, int]:
-        """How many stages a launch has, packing, those of every block of samples, and unpacking; where they are."""
-        if (what, parts, each) not in self._plans:
-            limits = [name for name in ("clip_norm", "clip_sample_norm", "max_norm") if self[name]]
-            how = {"online": self.online, "each": each, "limits": limits, "parts": parts}
-            stages = plan.stages(self.layers, len(self.tiles), what, **how)
-            self._stages.append(self._stage_table(stages))
-            self._plans[what, parts, each] = len(stages), self._stages[-1].ctypes.data
-        return self._plans[what, parts, each]
+    def _plan(self, what: int, batch: int, each: Any = None) -> tuple[int, ...]:
+        """The first fields of a call: how many stages it has (packing, those of every block, unpacking), and so on."""
+        if (what, batch, each) not in self._plans:
+            if len(self._plans) >= MOST_PLANS:
+                self._plans.clear()
+            parts = self._parts(batch)
+            table, sizes = self._stage_table(what, parts, each), (what, batch, self._chunk_rows(batch))
+            self._plans[what, batch, each] = (len(table), table.ctypes.data, *sizes, each is None, parts)
+        return self._plans[what, batch, each]
 
     def _parts(self, batch: int) -> int:
         """How many parts of a block's samples have their own gradients; it depends on network and batch alone."""
@@ -290,13 +294,19 @@ class Workspace:
         most = rows // PART_ROWS, rows * self.shape.n_in // size, PARTS_BYTES // (size * self.shape.dtype.itemsize)
         return max(1, min(most))
 
-    def _stage_table(self, stages: list[dict[str, Any]]) -> np.ndarray:
-        table = np.zeros(len(stages), STAGE)
-        signature = launch.signature(SCALARS[self.shape.dtype])
-        for record, stage in zip(table, stages, strict=True):
-            for field, value in stage.items():
-                record[field] = address(value, signature) if field == "work" else value
-        return table
+    def _stage_table(self, what: int, parts: int, each: Any) -> np.ndarray:
+        if (what, parts, each) not in self._stages:
+            size = self.sizes["theta"]
+            if what == DELTA and len(self._numbers.get("grad", ())) < parts * size:
+                self._keep("grad", _buffer(parts * size, self.shape.dtype))
+            limits = [name for name in ("clip_norm", "clip_sample_norm", "max_norm") if self[name]]
+            how = {"online": self.online, "each": each, "limits": limits, "parts": parts}
+            stages = plan.stages(self.layers, len(self.tiles), what, **how)
+            self._stages[what, parts, each] = table = np.zeros(len(stages), STAGE)
+            for record, stage in zip(table, stages, strict=True):
+                for field, value in stage.items():
+                    record[field] = _task(value, self.shape.dtype) if field == "work" else value
+        return self._stages[what, parts, each]
 
     def _chunk_rows(self, batch: int) -> int:
         least = max(CHUNK_ROWS, int(CHUNK_SECONDS / self.shape.sample_seconds))
@@ -351,12 +361,14 @@ class Workspace:
         A narrow network's batch that is a single chunk has one thread do all of phase 1. What others would do of phase
         2 costs more than it brings: half of W goes from one core's cache to the other's, and back.
         """
+        if n_threads == 1:
+            return 1
         rows = min(rows, self.rows)
         if not plan.is_wide(self.layers) and 2 * rows < 3 * self._chunk_rows(rows):
             return 1
         seconds = rows * SAMPLE_SECONDS + max(rows, FULL_RATE_ROWS) * self.shape.multiply_adds / RATE
-        meetings = self._plan(DELTA, self._parts(rows))[0] * MEETING_SECONDS
-        return n_threads if n_threads > 1 and seconds * (1 - 1 / n_threads) > meetings else 1
+        meetings = self._plan(DELTA, rows)[0] * MEETING_SECONDS
+        return n_threads if seconds * (1 - 1 / n_threads) > meetings else 1
 
     def threads_for_one_call(self, n_threads: int | None, rows: int) -> int:
         """The same for a single call, whose threads have gone to sleep since the last one."""

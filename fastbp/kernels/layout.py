@@ -63,8 +63,8 @@ RUN = _record(
     # addresses of rows to ask for
     "n_in input_masks group_bytes sample_masks list every_input list_words soon "
     # the batch and the block at work, a block's most samples, whether the batch ends with it, and whether to update
-    # then; the parts that have gradients of their own, and numbers from one such to the next; costs and hits a chunk
-    "stop block batch_start first rows chunks keep_gradient complete update parts part_size costs correct "
+    # then; numbers from the gradient of one part to the next; costs and hits a chunk
+    "stop block batch_start first rows chunks keep_gradient complete update part_size costs correct "
     "cost optimizer nesterov updates learning_rates rate_at "
     # squares of each tile's gradient, by columns and in all; a row of targets for each class, where smoothed
     "column_squares squares class_rows "
@@ -74,9 +74,10 @@ RUN = _record(
     # samples of an epoch, where a launch has several (0: one, or a part of one); the one at work, and where each leaves
     # its cost and hits
     "epoch epoch_start epoch_stop epoch_costs epoch_hits "
-    # what to compute: the stages; samples of a batch and of a chunk, and whether to average; flat parameters
-    # and gradient; where the outputs go (0: nowhere); hits and, as the first of the floats, the cost of all samples
-    "n_stages stages what batch chunk_rows average flat_theta flat_grad out count_hits total_correct",
+    # what to compute: the stages; samples of a batch and of a chunk, whether to average, and the parts that have
+    # gradients of their own; flat parameters and gradient; where the outputs go (0: nowhere); hits and, as the first of
+    # the floats, the cost of all samples
+    "n_stages stages what batch chunk_rows average parts flat_theta flat_grad out count_hits total_correct",
     "total_cost scale eta l1 l2 momentum beta1 beta2 epsilon weight_decay correction1 correction2 "
     # limits (0: none), and what clipping leaves of the batch's gradient
     "clip_norm clip_sample_norm max_norm shrink",
