@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from itertools import product
 from struct import Struct
 from typing import Any
 
@@ -202,13 +203,14 @@ class Workspace:
     def _tile_table(self) -> None:
         """Cut every layer's panels into tiles of about TILE_ROWS rows, the larger ones first."""
         tiles: list[tuple[int, ...]] = []
+        wide = plan.is_wide(self.layers)
         mask_bytes = 8 * 8 * (-(-self.rows // 64) + MOST_PARTS)
         for index, layer in enumerate(self.layers):
             n_in, bias = int(layer["n_in"]), int(layer["bias"])
-            for j in range(0, int(layer["width"]), PANEL):
-                for i in range(0, n_in, TILE_ROWS):
-                    end = min(i + TILE_ROWS, n_in)
-                    tiles.append((index, j, i, end, bias and end == n_in, mask_bytes * len(tiles)))
+            columns, rows = range(0, int(layer["width"]), PANEL), range(0, n_in, TILE_ROWS)
+            for i, j in ((i, j) for j in columns for i in rows) if wide else product(rows, columns):
+                end = min(i + TILE_ROWS, n_in)
+                tiles.append((index, j, i, end, bias and end == n_in, mask_bytes * len(tiles)))
         tiles.sort(key=lambda tile: tile[2] - tile[3])
         self._keep("sample_masks", np.zeros(mask_bytes * len(tiles), np.uint8))
         self.tiles = np.array(tiles, TILE)
