@@ -61,12 +61,15 @@ RATE, SAMPLE_SECONDS, WAKE_SECONDS = 1.5e11, 5e-8, 1e-4
 # Below so many rows W's way through the cache takes longer than the arithmetic. Threads meet after each stage.
 FULL_RATE_ROWS, MEETING_SECONDS = 8, 3e-7
 
+# Inputs up to so many are read where they lie, if they lie as kernels take them.
+MOST_IN_PLACE = 128
+
 # Kept, of calls with different numbers of samples.
 MOST_PLANS = 64
 
 # What every call sets lies together in the run record, and is written at once: that is ten times quicker than by name.
 _OFFSETS = {name: RUN.fields[name][1] for name in RUN.names}  # type: ignore[union-attr, index]
-_DATA, _CALL, _TOTALS = Struct("7q"), Struct("13q"), Struct("qd")
+_DATA, _CALL, _TOTALS = Struct("9q"), Struct("13q"), Struct("qd")
 
 
 @cache
@@ -228,7 +231,10 @@ class Workspace:
         self._keep("correct", np.zeros(chunks, np.int64))
         self._keep("zeros", _buffer(PANEL, dtype))
         self._keep("ones", np.ones(1, dtype))
-        self["block"] = rows
+        self["block"], self["ld_in"] = rows, self.layers[0]["ld_in"]
+        self._acts_at = int(self["acts"])
+        # Long rows of the user's may be a multiple of 1 KiB apart (layout.py), and cost little to copy.
+        self._takes_x = shape.n_in <= MOST_IN_PLACE and not self.layers[0]["drop_rate"]
         words = -(-shape.n_in // 64)
         self._keep("input_masks", np.zeros(rows // 8 * words, np.int64))
         self._keep("group_bytes", np.zeros(rows // 8 * words, np.int64))
@@ -256,7 +262,10 @@ class Workspace:
         x_at, y_at, order_at = (0 if array is None else address_of(array) for array in (x, y, order))
         y_kind = self._classes if y is not None and y.dtype.kind == "i" else ROWS
         weights_at = 0 if weights is None else address_of(weights)
-        numbers = (x_at, X_KINDS[x.dtype], y_at, y_kind, weights_at, order_at, mostly_zero(x))
+        skip_zeros, itemsize = mostly_zero(x), self.shape.dtype.itemsize
+        offset, rest = divmod(x_at - self._acts_at, itemsize)
+        in_place = order is None and self._takes_x and x.dtype == self.shape.dtype and not (skip_zeros or rest)
+        numbers = (x_at, X_KINDS[x.dtype], y_at, y_kind, weights_at, order_at, skip_zeros, in_place, offset)
         _DATA.pack_into(self._fields, _OFFSETS["x"], *numbers)
 
     def prepare(

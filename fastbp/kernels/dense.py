@@ -32,7 +32,7 @@ def dense_forward(one, run, layer, r0, r1, j0, j1):
     """z[r] = a_in[r] W + b for rows r0 to r1 and columns j0 to j1, whole panels.
 
     The first layer skips zero inputs where asked to. A block's buffers hold whole groups of 8 rows, and chunks begin at
-    them: rows beyond r1 are nobody's.
+    them: rows beyond r1 are nobody's. Where x serves as it lies, nothing says that there is more of it.
     """
     size, n_in, no_step = size_of(one), layer.n_in, number(one, 0.0)
     words = (n_in + 63) // 64
@@ -46,7 +46,8 @@ def dense_forward(one, run, layer, r0, r1, j0, j1):
             masks = (run.input_masks + 8 * words * (r0 // MASKED_ROWS), 8 * words, words, run.soon + 8 * r0)
             masked_matmul(one, a, (w, size * width), bias, z, whole_rows(r1 - r0, ROWS), width, masks, no_step)
         else:
-            matmul(one, a, (w, size * width), bias, z, whole_rows(r1 - r0, 4), width, n_in, no_step)
+            rows = r1 - r0 if run.in_place and layer.first else whole_rows(r1 - r0, 4)
+            matmul(one, a, (w, size * width), bias, z, rows, width, n_in, no_step)
 
 
 @njit

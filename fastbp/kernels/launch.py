@@ -58,6 +58,13 @@ def stages_of(tc: Any, at: Any) -> Any:
 
 
 @intrinsic
+def layers_of(tc: Any, at: Any) -> Any:
+    """The LAYER records at an address."""
+    pointer = types.CPointer(from_dtype(LAYER))
+    return pointer(types.int64), lambda ctx, b, sig, args: b.inttoptr(args[0], ctx.get_value_type(pointer))
+
+
+@intrinsic
 def run_pointer(tc: Any, at: Any) -> Any:
     """The RUN record at an address. Drivers get a plain int: numba takes 10 us to look at a record array's type."""
     pointer = types.CPointer(from_dtype(RUN))
@@ -89,8 +96,17 @@ def end_epoch(run):
 
 
 @njit
+def place_inputs(run, first):
+    """Where the first layer finds its inputs: in rows to gather them into, or, where x is as they would be, in x."""
+    layer = carray(layers_of(run.layers), run.n_layers)[0]
+    layer.a_in = run.x_offset + (first - run.epoch_start) * run.n_in if run.in_place else 0
+    layer.ld_in = run.n_in if run.in_place else run.ld_in
+
+
+@njit
 def start_block(run, first, rows):
     """Point the run at ``rows`` samples from ``first``, cut into chunks of about ``chunk_rows``."""
+    place_inputs(run, first)
     run.first = first
     run.rows = rows
     run.chunks = max(1, (rows + run.chunk_rows // 2) // run.chunk_rows)

@@ -62,6 +62,8 @@ RUN = _record(
     # where x is not zero: the masks of the block (gather.py); or, one sample at a time, a list (online.py); and the
     # addresses of rows to ask for
     "n_in input_masks group_bytes sample_masks list every_input list_words soon "
+    # numbers of a row of inputs that are gathered
+    "ld_in "
     # the batch and the block at work, a block's most samples, whether the batch ends with it, and whether to update
     # then; numbers from the gradient of one part to the next; costs and hits a chunk
     "stop block batch_start first rows chunks keep_gradient complete update part_size costs correct "
@@ -69,8 +71,8 @@ RUN = _record(
     # squares of each tile's gradient, by columns and in all; a row of targets for each class, where smoothed
     "column_squares squares class_rows "
     # the data: x and its kind; classes or targets; what each sample counts (0: one); the order to take the samples in
-    # (0: as they lie); whether to skip what is zero
-    "x x_kind y y_kind sample_weights order skip_zeros "
+    # (0: as they lie); whether to skip what is zero; whether x serves as it lies, and how far it is from acts
+    "x x_kind y y_kind sample_weights order skip_zeros in_place x_offset "
     # samples of an epoch, where a launch has several (0: one, or a part of one); the one at work, and where each leaves
     # its cost and hits
     "epoch epoch_start epoch_stop epoch_costs epoch_hits "

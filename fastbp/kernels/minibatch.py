@@ -158,7 +158,7 @@ def first_layers(one, run, layers, stage, r0, r1, j0, j1):
         step = max(1, CACHED_BYTES // (ROW_GROUP * size_of(one) * layer.ld_in)) * ROW_GROUP
     for start in range(r0, r1, step):
         stop = min(start + step, r1)
-        if stage.gather:
+        if stage.gather and not run.in_place:
             gather(one, run, layer, start, stop)
         if stage.forward_to > 0:
             forward_layer(one, run, layers, 0, start, stop, j0, j1)
