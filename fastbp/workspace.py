@@ -46,7 +46,7 @@ SCALARS = {np.dtype(np.float32): types.float32, np.dtype(np.float64): types.floa
 BLOCK_NUMBERS, BLOCK_ROWS = 1 << 20, 1024
 # Samples a chunk: rows enough to reuse a panel of W while it is in the cache, chunks enough for the threads. They
 # depend on the network and the batch alone, as costs are added up chunk by chunk.
-CHUNK_ROWS, MOST_CHUNK_ROWS, CHUNK_SECONDS = 24, 96, 4e-6
+CHUNK_ROWS, MOST_CHUNK_ROWS, CHUNK_SECONDS = 24, 64, 4e-6
 # A block's samples are cut into parts, each with a gradient of its own, so that a thread sums what it computed itself
 # (docs/performance.md). Parts are large, and their gradients fit the cache and are less than the inputs.
 PART_ROWS, MOST_PARTS, PARTS_BYTES = 240, BLOCK_ROWS // 240, 1 << 20
