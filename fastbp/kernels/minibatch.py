@@ -26,6 +26,7 @@ from .layout import COST, FORWARD, PANEL
 from .memory import (
     equal_bits,
     lanes_of,
+    largest_lane,
     load,
     load_first,
     load_scalar,
@@ -53,11 +54,18 @@ CACHED_BYTES = 16384
 ONLINE_ROWS = 64
 
 
+# What stands for the largest of a few numbers of which one is NaN: no lane has this place.
+NO_LANE = 62
+
+
 # ---------------------------------------------------------------- phase 1
 @njit
 def place_of_largest(one, row, n):
     """Where in a row of n numbers the largest is, the first of equals; without branches that nobody could foresee."""
     size, lanes = size_of(one), lanes_of(one)
+    if n <= lanes:
+        x = load_first(one, row, n, -math.inf)
+        return lowest_bit(equal_bits(x, splat(largest_lane(x))) | (1 << NO_LANE))
     top = splat(row_maximum(one, row, n))
     for j in range(0, n, lanes):
         bits = equal_bits(load_first(one, row + size * j, n - j, -math.inf), top)
