@@ -17,7 +17,7 @@ class History:
     validation_cost, validation_accuracy : list of float
         After the epoch; empty without validation data.
     seconds : list of float
-        Wall time of the epoch's training, without validation.
+        Wall time of the epoch's training, without validation; of short epochs that went together, an equal share.
     interrupted : bool
         Whether Ctrl-C ended the last fit.
     ended_by : str
