@@ -15,7 +15,7 @@ With a the outputs, t the targets and e = a - t, summed over the outputs:
 poisson is the negative log likelihood of a count t whose mean is a = e^z, but for log t!, which no parameter changes.
 It and the cross-entropies are computed from z, where log a needs no logarithm of a number that may have rounded to 0.
 Costs are added up column by column over the samples of a chunk, in their order: no sum across lanes, so the same
-bits for any number of them. To add a cost: a code, its two formulas, and a row in tests/reference.py.
+bits for any number of them. To add a cost: a code, its two formulas in ``cost_of``, and a row in tests/reference.py.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ import math
 from .._jit import inlined, njit
 from .activations import SOFTMAX, row_maximum
 from .functions import exp, log1p
-from .gather import targets
-from .memory import first_lanes, lanes_of, load, load_scalar, number, size_of, store
+from .gather import label_of, targets, targets_at, weight_of
+from .memory import first_lanes, lanes_of, load, load_scalar, number, size_of, splat, store
 from .simd import absolute, copysign, where_negative
 
 SUM_OF_SQUARES, HALF_SUM_OF_SQUARES, MEAN_SQUARED_ERROR, ABSOLUTE_ERROR, HUBER, CROSS_ENTROPY, POISSON = range(7)
@@ -61,66 +61,55 @@ def bounded(cost, error):
     return where_negative(1.0 - absolute(error), copysign(0.0 * error + 1.0, error), error)
 
 
-@njit
-def _squares(one, factor, sample, scale, column_costs, n):
-    """Squared differences: cost into ``column_costs``, dC/da = factor 2 (a - t) scale into the row's d."""
-    _, a, d, label, row, weight = sample
-    size = size_of(one)
-    for j in range(0, n, lanes_of(one)):
-        at = size * j
-        error = load(one, a + at) - targets(one, label, row, j, n)
-        store(load(one, column_costs + at) + weight * (factor * error * error), column_costs + at)
-        store((2.0 * factor) * error * first_lanes(scale, n - j), d + at)
+@inlined
+def sample_of(one, run, layer, r):
+    """Row r: the addresses of its z, a and delta, its class or -1, the address of its row of targets, its weight"""
+    size, label = size_of(one), label_of(run, r)
+    row = size * r * layer.ld
+    z, a, d = run.acts + size * layer.z + row, run.acts + size * layer.a + row, run.deltas + size * layer.d + row
+    return z, a, d, label, targets_at(one, run, layer, r) if label < 0 else 0, weight_of(one, run, r)
 
 
-@njit
-def _bounded(one, cost, sample, scale, column_costs, n):
-    """The same for absolute_error and huber, whose dC/da ends at -1 and 1."""
-    _, a, d, label, row, weight = sample
-    size = size_of(one)
-    for j in range(0, n, lanes_of(one)):
-        at = size * j
-        error = load(one, a + at) - targets(one, label, row, j, n)
+@inlined
+def cost_of(cost, factor, z, a, t):
+    """A vector of outputs' costs and what the cost's derivative is, but for the sample's share of the average."""
+    error = a - t
+    if cost == CROSS_ENTROPY:  # max(z, 0) - t z + log(1 + e^-|z|), for sigmoid(z)
+        return where_negative(z, 0.0, z) - t * z + log1p(exp(-absolute(z))), error
+    if cost == POISSON:  # a - t z, where a = e^z
+        return a - t * z, error
+    if cost == ABSOLUTE_ERROR:
+        return absolute(error), bounded(cost, error)
+    if cost == HUBER:
         slope = bounded(cost, error)
-        value = slope * (error - 0.5 * slope) if cost == HUBER else absolute(error)
-        store(load(one, column_costs + at) + weight * value, column_costs + at)
-        store(slope * first_lanes(scale, n - j), d + at)
+        return slope * (error - 0.5 * slope), slope
+    return factor * error * error, (2.0 * factor) * error
 
 
 @njit
-def _through_softmax(one, sample, n):
+def output_by_output(one, run, layer, r0, r1, column_costs):
+    """Costs that each output has for itself: their sums into ``column_costs``, dC/da or delta into the rows' d."""
+    size, n, scale = size_of(one), layer.n_out, number(one, run.scale)
+    factor = number(one, square_factor(run.cost, n))
+    for j in range(0, n, lanes_of(one)):
+        at, total = size * j, splat(number(one, 0.0))
+        for r in range(r0, r1):
+            z, a, d, label, row, weight = sample_of(one, run, layer, r)
+            t = targets(one, label, row, j, n)
+            value, slope = cost_of(run.cost, factor, load(one, z + at), load(one, a + at), t)
+            total = total + weight * value
+            store(slope * first_lanes(scale * weight, n - j), d + at)
+        store(total, column_costs + at)
+
+
+@njit
+def _through_softmax(one, a, d, n):
     """dC/da in the row's d becomes delta: as all outputs depend on every z, a_j (dC/da_j - sum_k a_k dC/da_k)."""
-    _, a, d, _, _, _ = sample
     size, mean = size_of(one), number(one, 0.0)
     for j in range(0, n * size, size):
         mean += load_scalar(one, a + j) * load_scalar(one, d + j)
     for j in range(0, n * size, lanes_of(one) * size):
         store(load(one, a + j) * (load(one, d + j) - mean), d + j)
-
-
-@njit
-def _binary_cross_entropy(one, sample, scale, column_costs, n):
-    """max(z, 0) - t z + log(1 + e^-|z|), which is the cross-entropy of sigmoid(z); delta = a - t."""
-    z, a, d, label, row, weight = sample
-    size = size_of(one)
-    for j in range(0, n, lanes_of(one)):
-        at = size * j
-        zj, tj = load(one, z + at), targets(one, label, row, j, n)
-        cost = where_negative(zj, 0.0, zj) - tj * zj + log1p(exp(-absolute(zj)))
-        store(load(one, column_costs + at) + weight * cost, column_costs + at)
-        store((load(one, a + at) - tj) * first_lanes(scale, n - j), d + at)
-
-
-@njit
-def _poisson(one, sample, scale, column_costs, n):
-    """a - t z, where a = e^z; delta = a - t."""
-    z, a, d, label, row, weight = sample
-    size = size_of(one)
-    for j in range(0, n, lanes_of(one)):
-        at = size * j
-        aj, tj = load(one, a + at), targets(one, label, row, j, n)
-        store(load(one, column_costs + at) + weight * (aj - tj * load(one, z + at)), column_costs + at)
-        store((aj - tj) * first_lanes(scale, n - j), d + at)
 
 
 @njit
@@ -146,30 +135,27 @@ def _categorical_cross_entropy(one, sample, scale, column_costs, n):
 
 
 @njit
-def cost_and_delta(one, cost, code, sample, scale, column_costs, n):
-    """Add one sample's cost to ``column_costs`` and write its output delta, times ``scale``.
+def costs_and_deltas(one, run, layer, r0, r1, column_costs):
+    """The costs of rows r0 to r1, summed by outputs into ``column_costs``, and their output deltas.
 
     After differences without softmax it is dC/da that is written: f' is still to come (``needs_slope``).
-
-    ``sample`` holds the addresses of its (z, a, delta), its class, or -1, the address of its row of targets, and what
-    it counts; ``scale`` is that over the samples of the batch.
     """
-    if cost == POISSON:
-        _poisson(one, sample, scale, column_costs, n)
-    elif cost != CROSS_ENTROPY:
-        if cost in (ABSOLUTE_ERROR, HUBER):
-            _bounded(one, cost, sample, scale, column_costs, n)
-        else:
-            _squares(one, square_factor(cost, n), sample, scale, column_costs, n)
-        if code == SOFTMAX:
-            _through_softmax(one, sample, n)
-    elif code == SOFTMAX:
-        _categorical_cross_entropy(one, sample, scale, column_costs, n)
+    size, n, softmax = size_of(one), layer.n_out, layer.activation == SOFTMAX
+    if not (softmax and run.cost == CROSS_ENTROPY):
+        output_by_output(one, run, layer, r0, r1, column_costs)
     else:
-        _binary_cross_entropy(one, sample, scale, column_costs, n)
+        for j in range(0, n, lanes_of(one)):
+            store(splat(number(one, 0.0)), column_costs + size * j)
+    if softmax:
+        for r in range(r0, r1):
+            sample = sample_of(one, run, layer, r)
+            if run.cost == CROSS_ENTROPY:
+                _categorical_cross_entropy(one, sample, number(one, run.scale) * sample[5], column_costs, n)
+            else:
+                _through_softmax(one, sample[1], sample[2], n)
 
 
 @njit
 def needs_slope(cost, code):
-    """Whether what ``cost_and_delta`` wrote has still to be multiplied with f'(z)."""
+    """Whether what ``costs_and_deltas`` wrote has still to be multiplied with f'(z)."""
     return cost != CROSS_ENTROPY and cost != POISSON and code != SOFTMAX

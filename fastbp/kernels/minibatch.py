@@ -20,10 +20,10 @@ import math
 
 from .._jit import carray, njit
 from .activations import SOFTMAX, activate, row_maximum, scale_by_slope, softmax_row
-from .costs import cost_and_delta, needs_slope
+from .costs import costs_and_deltas, needs_slope, sample_of
 from .dense import dense_delta, dense_forward, dense_gradient, panel_width, refresh_transpose
 from .dropout import drop_rows
-from .gather import gather_inputs, label_of, targets_at, weight_of
+from .gather import gather_inputs
 from .launch import stages_of
 from .layout import COST, FORWARD, PANEL
 from .memory import (
@@ -97,20 +97,14 @@ def slope_rows(one, run, layer, r0, r1, j0, j1):
 def judge(one, run, layer, chunk, r0, r1):
     """Costs, hits and output deltas of rows r0 to r1 of the last layer."""
     size, correct, total, n = size_of(one), 0, 0.0, layer.n_out
-    column_costs, scale = run.column_costs + size * chunk * layer.width, number(one, run.scale)
-    for j in range(0, n, lanes_of(one)):
-        store(splat(number(one, 0.0)), column_costs + size * j)
-    for r in range(r0, r1):
-        label, weight, row = label_of(run, r), weight_of(one, run, r), r * layer.ld
-        target = targets_at(one, run, layer, r) if label < 0 else 0
-        z, a, d = layer.z + row, layer.a + row, layer.d + row
-        z, a, d = run.acts + size * z, run.acts + size * a, run.deltas + size * d
-        sample = (z, a, d, label, target, weight)
-        cost_and_delta(one, run.cost, layer.activation, sample, scale * weight, column_costs, n)
-        if run.count_hits:
-            correct += is_hit(one, a, label, target, n)
+    column_costs = run.column_costs + size * chunk * layer.width
+    costs_and_deltas(one, run, layer, r0, r1, column_costs)
     if needs_slope(run.cost, layer.activation):
         slope_rows(one, run, layer, r0, r1, 0, layer.width)
+    if run.count_hits:
+        for r in range(r0, r1):
+            _, a, _, label, target, _ = sample_of(one, run, layer, r)
+            correct += is_hit(one, a, label, target, n)
     for j in range(n):
         total += load_scalar(one, column_costs + size * j)
     store_scalar(total, run.costs + 8 * chunk)
