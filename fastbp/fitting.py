@@ -190,28 +190,40 @@ class Fit:
         self.workspace.point_at(samples.inputs, samples.targets, self._order, samples.weights)
         self.workspace.prepare(DELTA, trainer.batch_size, trainer.network._theta)
         self.workspace.expect_epochs(epochs, self.run.samples)
-        self.workspace["total_cost"], self.workspace["total_correct"] = place.cost, place.correct
         place.seconds += time.perf_counter() - begun
 
     def _slice(self, start: int, stop: int, threads: int) -> None:
         """Train on places ``start`` to ``stop`` of the order, or go back to what was good and raise."""
         trainer, now, n = self.trainer, self._snapshot(), self.run.samples
+        reached = self._launch(start, stop, threads)
+        if reached == stop and arguments.finite(trainer.network._theta):
+            self._before = now
+            return
+        failed = int(self.workspace["updates"]) - (reached < stop)
+        epoch = len(trainer.history.cost) + min(reached, stop - 1) // n + 1
+        # Parameters are good once a batch had a finite cost with them: the first batch here judges the last slice.
+        self._restore(now if reached > start else self._before or now)
+        good = (reached - 1) // n
+        if good > 0:  # whole epochs, whose last parameters the next one found good: they end as they did before
+            self._launch(0, good * n, threads)
+            costs, hits = self.workspace.epoch_totals()
+            self._end_epochs(costs[:good], hits[:good])
+        trainer.place = Place()
+        raise TrainingDiverged(
+            f"the cost or a parameter became NaN or infinite in epoch {epoch}, at update {failed}; the network "
+            f"keeps its parameters of update {trainer.updates}. Try a smaller learning_rate"
+        )
+
+    def _launch(self, start: int, stop: int, threads: int) -> int:
+        """Send places ``start`` to ``stop`` through the kernels; the first place not done."""
+        trainer, n = self.trainer, self.run.samples
         updates = -(-min(stop - start, n) // trainer.batch_size) * max(1, stop // n)
         rates = trainer.optimizer.learning_rates(trainer.updates, updates)
         self.workspace["learning_rates"], self.workspace["updates"] = rates.ctypes.data, trainer.updates
+        self.workspace["total_cost"], self.workspace["total_correct"] = trainer.place.cost, trainer.place.correct
         reached = self.workspace.launch(start, stop, threads)
-        if reached < stop or not arguments.finite(trainer.network._theta):
-            failed = int(self.workspace["updates"]) - (reached < stop)
-            epoch = len(trainer.history.cost) + min(reached, stop - 1) // n + 1
-            # Parameters are good once a batch had a finite cost with them: the first batch here judges the last slice.
-            self._restore(now if reached > start else self._before or now)
-            trainer.place = Place()
-            raise TrainingDiverged(
-                f"the cost or a parameter became NaN or infinite in epoch {epoch}, at update {failed}; the network "
-                f"keeps its parameters of update {trainer.updates}. Try a smaller learning_rate"
-            )
-        self._before = now
         trainer.updates += updates
+        return reached
 
     def _snapshot(self) -> tuple[int, list[np.ndarray]]:
         """How many updates were done, and copies of the parameters and of the optimizer's state."""

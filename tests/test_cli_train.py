@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,15 +131,15 @@ def test_a_second_run_replaces_the_first_and_says_so(
 def test_ctrl_c_keeps_what_was_learnt(
     train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    original = Fit._end_epoch
+    original = Fit._end_epochs
 
-    def interrupt(self: Fit) -> None:
-        original(self)
+    def interrupt(self: Fit, costs: Sequence[float], hits: Sequence[int]) -> None:
+        original(self, costs, hits)
         if len(self.trainer.history.cost) == 2:
             signal.raise_signal(signal.SIGINT)
 
     assert train(tmp_path / "whole", "--quiet", "--epochs", "3") == 0
-    monkeypatch.setattr(Fit, "_end_epoch", interrupt)
+    monkeypatch.setattr(Fit, "_end_epochs", interrupt)
     assert train(tmp_path / "part", "--json", "--quiet") == 130
     out, err = capsys.readouterr()
     assert "interrupted" in err
