@@ -230,7 +230,6 @@ class Workspace:
         self._keep("costs", np.zeros(chunks))
         self._keep("correct", np.zeros(chunks, np.int64))
         self._keep("zeros", _buffer(PANEL, dtype))
-        self._keep("ones", np.ones(1, dtype))
         self["block"], self["ld_in"] = rows, self.layers[0]["ld_in"]
         self._acts_at = int(self["acts"])
         # Long rows of the user's may be a multiple of 1 KiB apart (layout.py), and cost little to copy.

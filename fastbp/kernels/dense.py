@@ -15,7 +15,7 @@ from .._jit import njit
 from .gather import mark_samples
 from .layout import PAD, PANEL
 from .matmul import MASKED_ROWS, ROWS, masked_matmul, matmul, whole_rows
-from .memory import lanes_of, load_scalar, number, size_of, store_scalar, transpose_block
+from .memory import lanes_of, load, load_scalar, number, size_of, splat, store, store_scalar, transpose_block
 
 # Samples that a gradient tile sums at once: their part of a_in and delta stays in the first-level cache.
 SUM_BLOCK = 256
@@ -63,6 +63,31 @@ def dense_delta(one, run, layer, before, r0, r1, j0, j1):
 
 
 @njit
+def sum_rows(one, address, stride, rows):
+    """A vector of columns: their sums over ``rows`` rows, in four chains, as each addition waits for the one before."""
+    zero, far = splat(number(one, 0.0)), 4 * stride
+    a, b, c, d = zero, zero, zero, zero
+    whole = address + rows // 4 * far
+    for row in range(address, whole, far):
+        a = a + load(one, row)
+        b = b + load(one, row + stride)
+        c = c + load(one, row + 2 * stride)
+        d = d + load(one, row + 3 * stride)
+    for row in range(whole, address + rows * stride, stride):
+        a = a + load(one, row)
+    return (a + b) + (c + d)
+
+
+@njit
+def bias_gradient(one, delta, samples, init, to, width, eta):
+    """init + the sum of the deltas, (address, stride), to ``to``; with an eta other than 0 it is subtracted there."""
+    address, stride = delta
+    for j in range(0, size_of(one) * width, size_of(one) * lanes_of(one)):
+        g = load(one, init + j) + sum_rows(one, address + j, stride, samples)
+        store(g if eta == 0.0 else load(one, to + j) - eta * g, to + j)
+
+
+@njit
 def dense_gradient(one, run, layer, tile, rows, masks, g, w, eta):
     """Sum rows (r0, r1) of the block into one tile of the gradient, in a panel at g; or, with eta, step by it at w.
 
@@ -90,8 +115,7 @@ def dense_gradient(one, run, layer, tile, rows, masks, g, w, eta):
         else:
             matmul(one, a, delta, init, (to + first, row), height, width, samples, step)
         if tile.bias:
-            init = (g + bias, row) if keep else (run.zeros, 0)
-            matmul(one, (run.ones, 0, 0), delta, init, (to + bias, row), 1, width, samples, step)
+            bias_gradient(one, delta, samples, g + bias if keep else run.zeros, to + bias, width, step)
 
 
 @njit

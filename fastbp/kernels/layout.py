@@ -57,8 +57,8 @@ RUN = _record(
     "n_layers layers n_tiles tiles stage work tasks threads team "
     # the address of the record itself, and of dropout's code
     "at drop "
-    # parameters, gradient and the optimizer's state, all packed; rows of a block's samples; constants to read
-    "flat_state1 flat_state2 theta wt grad state1 state2 acts deltas column_costs zeros ones "
+    # parameters, gradient and the optimizer's state, all packed; rows of a block's samples; zeros to read
+    "flat_state1 flat_state2 theta wt grad state1 state2 acts deltas column_costs zeros "
     # where x is not zero: the masks of the block (gather.py); or, one sample at a time, a list (online.py); and the
     # addresses of rows to ask for
     "n_in input_masks group_bytes sample_masks list every_input list_words soon "
