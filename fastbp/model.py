@@ -21,7 +21,8 @@ from .gradient import Gradient
 from .kernels import persample
 from .kernels.layout import COST, DELTA, FORWARD
 from .layers import Dense, Dropout, count, views
-from .workspace import Shape, Workspace
+from .tables import Shape
+from .workspace import Workspace
 
 
 class Network:

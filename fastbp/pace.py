@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from functools import lru_cache
 
-from .workspace import RATE, Shape
+from .tables import RATE, Shape
 
 SLICE_SECONDS = 0.2
 TRIAL_SECONDS, TRIAL_BATCHES, TRIAL_SHARE = 0.004, 8, 0.05

@@ -8,9 +8,7 @@ how many samples are at work at a time, never on how many there are.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache, cached_property
-from itertools import product
+from functools import cache
 from struct import Struct
 from typing import Any
 
@@ -19,47 +17,30 @@ import numpy as np
 from . import _threads, plan
 from ._jit import address, types
 from .arguments import address_of
-from .kernels import activations, costs, dropout, launch, team
+from .kernels import costs, dropout, launch, team
 from .kernels.layout import (
     CLASSES,
     DELTA,
     FLOAT32,
     FLOAT64,
-    LAYER,
     PANEL,
     ROWS,
     RUN,
     SMOOTHED,
     STAGE,
-    TILE,
     UINT8,
-    leading_dimension,
-    packed_size,
-    pad,
 )
-from .layers import Dense
+from .tables import CHUNK_ROWS, RATE, SAMPLE_SECONDS, Shape, layer_table, tile_table
 
 X_KINDS = {np.dtype(np.uint8): UINT8, np.dtype(np.float32): FLOAT32, np.dtype(np.float64): FLOAT64}
 SCALARS = {np.dtype(np.float32): types.float32, np.dtype(np.float64): types.float64}
 
-# A block's activations should stay in the second-level cache, and give every thread chunks enough.
-BLOCK_NUMBERS, BLOCK_ROWS = 1 << 20, 1024
-# Samples a chunk: rows enough to reuse a panel of W while it is in the cache, chunks enough for the threads. They
-# depend on the network and the batch alone, as costs are added up chunk by chunk.
-CHUNK_ROWS, MOST_CHUNK_ROWS, CHUNK_SECONDS = 24, 64, 4e-6
-# A block's samples are cut into parts, each with a gradient of its own, so that a thread sums what it computed itself
-# (docs/performance.md). Parts are large, and their gradients fit the cache and are less than the inputs.
-PART_ROWS, MOST_PARTS, PARTS_BYTES = 240, BLOCK_ROWS // 240, 1 << 20
-# Rows of a gradient tile, 64 as the inputs that a word of the masks covers: 64 x 32 numbers are 8 KiB, and stay in the
-# first-level cache through their update.
-TILE_ROWS = 64
 # Below this share of non-zero inputs it pays to skip zeros (docs/performance.md).
 SKIP_DENSITY, SKIP_MIN_INPUTS = 0.5, 64
-# What one thread does, measured roughly: multiply-adds a second, and seconds a sample beside them. It decides when
-# more threads pay for their launches.
-RATE, SAMPLE_SECONDS, WAKE_SECONDS = 1.5e11, 5e-8, 1e-4
-# Below so many rows W's way through the cache takes longer than the arithmetic. Threads meet after each stage.
-FULL_RATE_ROWS, MEETING_SECONDS = 8, 3e-7
+# Waking a thread, and meeting after a stage, in seconds: they decide whether more threads pay.
+WAKE_SECONDS, MEETING_SECONDS = 1e-4, 3e-7
+# Below so many rows W's way through the cache takes longer than the arithmetic.
+FULL_RATE_ROWS = 8
 
 # Inputs up to so many are read where they lie, if they lie as kernels take them.
 MOST_IN_PLACE = 128
@@ -82,38 +63,6 @@ def _member(work: Any) -> int:
 def _task(work: Any, dtype: np.dtype) -> int:
     """The address of a task."""
     return int(address(work, launch.signature(SCALARS[dtype])))
-
-
-@dataclass(frozen=True)
-class Shape:
-    """All that the tables depend on."""
-
-    n_in: int
-    layers: tuple[Dense, ...]
-    cost: str
-    dtype: np.dtype
-
-    @property
-    def sizes(self) -> list[int]:
-        """n_in, and every layer's number of units."""
-        return [self.n_in, *(layer.n for layer in self.layers)]
-
-    @cached_property
-    def multiply_adds(self) -> int:
-        """Per sample, of a gradient: forward, gradient, and the deltas of all layers but the first."""
-        products = [a * b for a, b in zip(self.sizes, self.sizes[1:], strict=False)]
-        return 3 * sum(products) - products[0]
-
-    @cached_property
-    def sample_seconds(self) -> float:
-        """About what one thread needs for a sample of a large batch."""
-        return SAMPLE_SECONDS + self.multiply_adds / RATE
-
-
-def block_rows(shape: Shape) -> int:
-    """The most samples at work at a time: a block. It depends on the network alone, and so do the bits."""
-    numbers = sum(leading_dimension(n, shape.dtype.itemsize) for n in shape.sizes)
-    return min(BLOCK_ROWS, max(64, BLOCK_NUMBERS // numbers // 8 * 8))
 
 
 def _buffer(numbers: int, dtype: Any) -> np.ndarray:
@@ -140,12 +89,11 @@ class Workspace:
 
     def __init__(self, shape: Shape, rows: int, online: bool = False, dropout_seed: int | None = None) -> None:
         self.shape, self.online, self.dropout_seed = shape, online, dropout_seed
-        self.rows = min(block_rows(shape), -(-rows // 8) * 8)
+        self.rows = min(shape.block_rows, -(-rows // 8) * 8)
         self.run = np.zeros(1, RUN)
         self._numbers: dict[str, np.ndarray] = {}
         self._fields = self.run.data.cast("B")
-        self._layer_table()
-        self._tile_table()
+        self._describe()
         self._allocate()
         self._plans: dict[tuple[int, int, Any], tuple[int, ...]] = {}
         self._stages: dict[tuple[int, int, Any], np.ndarray] = {}  # plans have their addresses
@@ -164,61 +112,18 @@ class Workspace:
         self[field] = array.ctypes.data
         return array
 
-    def _layer_table(self) -> None:
-        shape, itemsize = self.shape, self.shape.dtype.itemsize
-        last = len(shape.layers) - 1
-        table = np.zeros(last + 1, LAYER)
-        ld_in, a_in = leading_dimension(shape.n_in, itemsize), 0
-        acts, deltas, flat, w, wt, n_in = ld_in * self.rows, 0, 0, 0, 0, shape.n_in
-        for index, layer in enumerate(shape.layers):
-            code = activations.CODES[str(layer.activation)]
-            ld = leading_dimension(layer.n, itemsize)
-            drop = self._dropout(index, layer.dropout)
-            if index > 0 and drop[0]:
-                a_in, acts = acts, acts + ld_in * self.rows
-            z = a = acts
-            if code in activations.KEEPS_Z or (index == last and shape.cost in costs.GOES_WITH):
-                acts = a = acts + ld * self.rows
-            first = index == 0
-            has_wt = not first and not self.online  # nothing flows back through the first layer
-            sizes, weights = (n_in, layer.n, pad(layer.n), layer.bias, code), (flat, w, wt if has_wt else -1)
-            table[index] = (first, *sizes, *weights, a_in, ld_in, z, a, deltas, ld, 0, *drop)
-            acts, deltas = acts + ld * self.rows, deltas + ld * self.rows
-            flat, w = flat + layer.n_parameters(n_in), w + packed_size(n_in + 1, layer.n)
-            wt += packed_size(layer.n, n_in) if has_wt else 0
-            n_in, ld_in, a_in = layer.n, ld, a
-        table["at"] = table.ctypes.data + LAYER.itemsize * np.arange(last + 1)
-        if table["drop_rate"].any():
+    def _describe(self) -> None:
+        """Make the tables, and tell the run of them."""
+        shape = self.shape
+        self.layers, self.sizes = layer_table(shape, self.rows, self.online, self.dropout_seed)
+        self["n_layers"], self["layers"] = len(self.layers), self.layers.ctypes.data
+        self["n_in"], self["cost"], self["shrink"] = shape.n_in, costs.CODES[shape.cost], 1.0
+        if self.layers["drop_rate"].any():
             self["drop"] = address(dropout.drop, dropout.signature(SCALARS[shape.dtype]))
-        self.layers, self.sizes = table, {"acts": acts, "deltas": deltas, "theta": w, "wt": wt}
-        self["n_layers"], self["cost"] = last + 1, costs.CODES[shape.cost]
-        self["n_in"], self["shrink"] = shape.n_in, 1.0
-        self["layers"] = table.ctypes.data
-
-    def _dropout(self, index: int, rate: float) -> tuple[int, int, float]:
-        """A layer's numbers for ``kernels/dropout.py``: its rate's digits, its masks' key, and what they hold but 0."""
-        if self.dropout_seed is None or not rate:
-            return 0, 0, 1.0
-        key = np.random.SeedSequence([self.dropout_seed, index]).generate_state(1, np.uint64)
-        digits = np.array(rate * 2.0**64, np.uint64)
-        return int(digits.view(np.int64)), int(key.view(np.int64)[0]), 1 / (1 - rate)
-
-    def _tile_table(self) -> None:
-        """Cut every layer's panels into tiles of about TILE_ROWS rows, the larger ones first."""
-        tiles: list[tuple[int, ...]] = []
-        wide = plan.is_wide(self.layers)
-        mask_bytes = 8 * 8 * (-(-self.rows // 64) + MOST_PARTS)
-        for index, layer in enumerate(self.layers):
-            n_in, bias = int(layer["n_in"]), int(layer["bias"])
-            columns, rows = range(0, int(layer["width"]), PANEL), range(0, n_in, TILE_ROWS)
-            for i, j in ((i, j) for j in columns for i in rows) if wide else product(rows, columns):
-                end = min(i + TILE_ROWS, n_in)
-                tiles.append((index, j, i, end, bias and end == n_in, mask_bytes * len(tiles)))
-        tiles.sort(key=lambda tile: tile[2] - tile[3])
-        self._keep("sample_masks", np.zeros(mask_bytes * len(tiles), np.uint8))
-        self.tiles = np.array(tiles, TILE)
-        self["n_tiles"], self["tiles"] = len(tiles), self.tiles.ctypes.data
-        self["part_size"] = self.sizes["theta"]
+        self.tiles, mask_bytes = tile_table(self.layers, self.rows)
+        self["n_tiles"], self["tiles"] = len(self.tiles), self.tiles.ctypes.data
+        self._keep("sample_masks", np.zeros(mask_bytes, np.uint8))
+        self["part_size"] = shape.packed
 
     def _allocate(self) -> None:
         shape, rows, dtype = self.shape, self.rows, self.shape.dtype
@@ -292,17 +197,12 @@ class Workspace:
             if len(self._plans) >= MOST_PLANS:
                 self._plans.clear()
             parts = self._parts(batch)
-            table, sizes = self._stage_table(what, parts, each), (what, batch, self._chunk_rows(batch))
+            table, sizes = self._stage_table(what, parts, each), (what, batch, self.shape.chunk_rows(batch))
             self._plans[what, batch, each] = (len(table), table.ctypes.data, *sizes, each is None, parts)
         return self._plans[what, batch, each]
 
     def _parts(self, batch: int) -> int:
-        """How many parts of a block's samples have their own gradients; it depends on network and batch alone."""
-        if plan.is_wide(self.layers) or self.online:
-            return 1
-        rows, size = min(batch, block_rows(self.shape)), self.sizes["theta"]
-        most = rows // PART_ROWS, rows * self.shape.n_in // size, PARTS_BYTES // (size * self.shape.dtype.itemsize)
-        return max(1, min(most))
+        return 1 if plan.is_wide(self.layers) or self.online else self.shape.parts(batch)
 
     def _stage_table(self, what: int, parts: int, each: Any) -> np.ndarray:
         if (what, parts, each) not in self._stages:
@@ -317,10 +217,6 @@ class Workspace:
                 for field, value in stage.items():
                     record[field] = _task(value, self.shape.dtype) if field == "work" else value
         return self._stages[what, parts, each]
-
-    def _chunk_rows(self, batch: int) -> int:
-        least = max(CHUNK_ROWS, int(CHUNK_SECONDS / self.shape.sample_seconds))
-        return min(MOST_CHUNK_ROWS, max(least, min(batch, self.rows) // 8))
 
     def use_optimizer(self, hyperparameters: dict[str, float], states: Sequence[np.ndarray]) -> None:
         """Let launches update, with these hyper-parameters, and these flat state vectors."""
@@ -346,7 +242,7 @@ class Workspace:
 
     def fits(self, rows: int) -> bool:
         """Whether this workspace serves batches of ``rows`` samples as a new one would."""
-        return rows <= self.rows or self.rows == block_rows(self.shape)
+        return rows <= self.rows or self.rows == self.shape.block_rows
 
     def expect_epochs(self, epochs: int, samples: int) -> None:
         """Let the next launch be that many whole epochs of so many samples; 1 where it may be a part of one."""
@@ -374,7 +270,7 @@ class Workspace:
         if n_threads == 1:
             return 1
         rows = min(rows, self.rows)
-        if not plan.is_wide(self.layers) and 2 * rows < 3 * self._chunk_rows(rows):
+        if not plan.is_wide(self.layers) and 2 * rows < 3 * self.shape.chunk_rows(rows):
             return 1
         seconds = rows * SAMPLE_SECONDS + max(rows, FULL_RATE_ROWS) * self.shape.multiply_adds / RATE
         meetings = self._plan(DELTA, rows)[0] * MEETING_SECONDS

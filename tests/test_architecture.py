@@ -16,7 +16,7 @@ OPTIONAL = {"scipy", "sklearn", "matplotlib", "tqdm", "pooch", "mlxtend", "torch
 
 LAYERS = {"kernels", "errors"}
 WORKSPACE = LAYERS | {"layers", "arguments", "_jit", "_threads"}
-MODEL = LAYERS | {"layers", "arguments", "gradient", "_threads", "workspace"}
+MODEL = LAYERS | {"layers", "arguments", "gradient", "_threads", "tables", "workspace"}
 TRAINER = MODEL | {"model", "optimizers", "schedules"}
 EXPLAINING = {"gradcheck", "explain", "explain_batch", "forensics", "gradient_log"}
 EDGE = TRAINER | EXPLAINING | {"archive", "history", "hooks", "callbacks", "trainer", "checkpoint"}
@@ -32,13 +32,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "optimizers": LAYERS,
     "schedules": {"optimizers", "layers", "errors"},
     "plan": {"kernels"},
-    "workspace": WORKSPACE | {"plan"},
+    "tables": {"kernels", "layers", "plan"},
+    "workspace": WORKSPACE | {"plan", "tables"},
     "model": MODEL,
     "history": set(),
     "hooks": {"errors", "history"},
     "archive": {"errors"},
     "samples": {"optimizers"},
-    "pace": {"workspace"},
+    "pace": {"tables"},
     "progress": {"history", "hooks"},
     "callbacks": {"errors", "history", "hooks", "layers", "optimizers", "progress"},
     "checkpoint": TRAINER | {"archive"},

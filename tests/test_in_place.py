@@ -7,7 +7,8 @@ import pytest
 
 import fastbp
 from fastbp.kernels.layout import DELTA
-from fastbp.workspace import BLOCK_ROWS, MOST_IN_PLACE, Workspace
+from fastbp.tables import BLOCK_ROWS
+from fastbp.workspace import MOST_IN_PLACE, Workspace
 
 
 def misaligned(x: np.ndarray) -> np.ndarray:

@@ -11,7 +11,8 @@ from conftest import Build, simple
 
 from fastbp import SGD, Adam, Network, Trainer, _threads
 from fastbp.kernels.layout import DELTA
-from fastbp.workspace import BLOCK_ROWS, PART_ROWS, Workspace
+from fastbp.tables import BLOCK_ROWS, PART_ROWS
+from fastbp.workspace import Workspace
 
 TOLERANCE = {"float64": 1e-11, "float32": 2e-5}  # as in test_gradients
 N_IN = 70  # inputs enough to skip those that are zero

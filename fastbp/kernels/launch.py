@@ -1,6 +1,6 @@
 """A launch: from stage to stage, alone or as a team.
 
-The stages are STAGE records (layout.py; workspace.py makes them). What leads from one to the next knows only the
+The stages are STAGE records (layout.py; plan.py makes them). What leads from one to the next knows only the
 addresses of compiled tasks: it is compiled once for all dtypes and networks.
 """
 

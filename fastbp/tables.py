@@ -1,0 +1,136 @@
+"""What kernels are told of a network: a table of its layers, one of its tiles, and how samples are cut.
+
+Samples at work together are a **block**; a task takes a **chunk** of one through a narrow network; in a large batch a
+few **parts** of one have gradients of their own. All depend on the network and the batch alone, and so do the bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+
+import numpy as np
+
+from . import plan
+from .kernels import activations, costs
+from .kernels.layout import LAYER, PANEL, TILE, leading_dimension, packed_size, pad
+from .layers import Dense
+
+# A block's activations should stay in the second-level cache, and give every thread chunks enough.
+BLOCK_NUMBERS, BLOCK_ROWS = 1 << 20, 1024
+# Samples a chunk: rows enough to reuse a panel of W while it is in the cache, chunks enough for the threads. Costs
+# are added up chunk by chunk.
+CHUNK_ROWS, MOST_CHUNK_ROWS, CHUNK_SECONDS = 24, 64, 4e-6
+# A block's samples are cut into parts, each with a gradient of its own, so that a thread sums what it computed itself
+# (docs/performance.md). Parts are large, and their gradients fit the cache and are less than the inputs.
+PART_ROWS, MOST_PARTS, PARTS_BYTES = 240, BLOCK_ROWS // 240, 1 << 20
+# Rows of a gradient tile, 64 as the inputs that a word of the masks covers: 64 x 32 numbers are 8 KiB, and stay in the
+# first-level cache through their update.
+TILE_ROWS = 64
+# What one thread does, measured roughly: multiply-adds a second, and seconds a sample beside them.
+RATE, SAMPLE_SECONDS = 1.5e11, 5e-8
+
+
+@dataclass(frozen=True)
+class Shape:
+    """All that the tables depend on."""
+
+    n_in: int
+    layers: tuple[Dense, ...]
+    cost: str
+    dtype: np.dtype
+
+    @property
+    def sizes(self) -> list[int]:
+        """n_in, and every layer's number of units."""
+        return [self.n_in, *(layer.n for layer in self.layers)]
+
+    @cached_property
+    def multiply_adds(self) -> int:
+        """Per sample, of a gradient: forward, gradient, and the deltas of all layers but the first."""
+        products = [a * b for a, b in zip(self.sizes, self.sizes[1:], strict=False)]
+        return 3 * sum(products) - products[0]
+
+    @cached_property
+    def sample_seconds(self) -> float:
+        """About what one thread needs for a sample of a large batch."""
+        return SAMPLE_SECONDS + self.multiply_adds / RATE
+
+    @cached_property
+    def packed(self) -> int:
+        """Numbers that all parameters take in panels."""
+        return sum(packed_size(n_in + 1, n) for n_in, n in zip(self.sizes, self.sizes[1:], strict=False))
+
+    @cached_property
+    def block_rows(self) -> int:
+        """The most samples of a block."""
+        numbers = sum(leading_dimension(n, self.dtype.itemsize) for n in self.sizes)
+        return min(BLOCK_ROWS, max(64, BLOCK_NUMBERS // numbers // 8 * 8))
+
+    def chunk_rows(self, batch: int) -> int:
+        """About how many samples of a batch are a chunk."""
+        least = max(CHUNK_ROWS, int(CHUNK_SECONDS / self.sample_seconds))
+        return min(MOST_CHUNK_ROWS, max(least, min(batch, self.block_rows) // 8))
+
+    def parts(self, batch: int) -> int:
+        """How many parts of a block have gradients of their own, in a narrow network."""
+        rows = min(batch, self.block_rows)
+        most = rows // PART_ROWS, rows * self.n_in // self.packed, PARTS_BYTES // (self.packed * self.dtype.itemsize)
+        return max(1, min(most))
+
+
+def layer_table(
+    shape: Shape, rows: int, online: bool = False, dropout_seed: int | None = None
+) -> tuple[np.ndarray, dict[str, int]]:
+    """The LAYER records of a network whose buffers hold ``rows`` samples, and numbers of each of these buffers."""
+    itemsize, last = shape.dtype.itemsize, len(shape.layers) - 1
+    table = np.zeros(last + 1, LAYER)
+    ld_in, a_in = leading_dimension(shape.n_in, itemsize), 0
+    acts, deltas, flat, w, wt, n_in = ld_in * rows, 0, 0, 0, 0, shape.n_in
+    for index, layer in enumerate(shape.layers):
+        code = activations.CODES[str(layer.activation)]
+        ld = leading_dimension(layer.n, itemsize)
+        drop = _dropout(index, layer.dropout, dropout_seed)
+        if index > 0 and drop[0]:
+            a_in, acts = acts, acts + ld_in * rows
+        z = a = acts
+        if code in activations.KEEPS_Z or (index == last and shape.cost in costs.GOES_WITH):
+            acts = a = acts + ld * rows
+        first = index == 0
+        has_wt = not first and not online  # nothing flows back through the first layer
+        sizes, weights = (n_in, layer.n, pad(layer.n), layer.bias, code), (flat, w, wt if has_wt else -1)
+        table[index] = (first, *sizes, *weights, a_in, ld_in, z, a, deltas, ld, 0, *drop)
+        acts, deltas = acts + ld * rows, deltas + ld * rows
+        flat, w = flat + layer.n_parameters(n_in), w + packed_size(n_in + 1, layer.n)
+        wt += packed_size(layer.n, n_in) if has_wt else 0
+        n_in, ld_in, a_in = layer.n, ld, a
+    table["at"] = table.ctypes.data + LAYER.itemsize * np.arange(last + 1)
+    return table, {"acts": acts, "deltas": deltas, "theta": w, "wt": wt}
+
+
+def _dropout(index: int, rate: float, seed: int | None) -> tuple[int, int, float]:
+    """A layer's numbers for ``kernels/dropout.py``: its rate's digits, its masks' key, and what they hold but 0."""
+    if seed is None or not rate:
+        return 0, 0, 1.0
+    key = np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)
+    digits = np.array(rate * 2.0**64, np.uint64)
+    return int(digits.view(np.int64)), int(key.view(np.int64)[0]), 1 / (1 - rate)
+
+
+def tile_table(layers: np.ndarray, rows: int) -> tuple[np.ndarray, int]:
+    """TILE records of about TILE_ROWS rows, of every layer's panels; and bytes of their masks over ``rows`` samples.
+
+    The larger ones come first. In a narrow network those of the same rows stand together, so that a thread needs few of
+    the inputs; in a wide one those of the same panel, which its thread reads forward too.
+    """
+    tiles: list[tuple[int, ...]] = []
+    wide, mask_bytes = plan.is_wide(layers), 8 * 8 * (-(-rows // 64) + MOST_PARTS)
+    for index, layer in enumerate(layers):
+        n_in, bias = int(layer["n_in"]), int(layer["bias"])
+        columns, starts = range(0, int(layer["width"]), PANEL), range(0, n_in, TILE_ROWS)
+        for i, j in ((i, j) for j in columns for i in starts) if wide else product(starts, columns):
+            end = min(i + TILE_ROWS, n_in)
+            tiles.append((index, j, i, end, bias and end == n_in, mask_bytes * len(tiles)))
+    tiles.sort(key=lambda tile: tile[2] - tile[3])
+    return np.array(tiles, TILE), mask_bytes * len(tiles)
