@@ -10,6 +10,7 @@ from .tables import RATE, Shape
 
 SLICE_SECONDS = 0.2
 TRIAL_SECONDS, TRIAL_BATCHES, TRIAL_SHARE = 0.004, 8, 0.05
+MORE_PAY = 1.05
 
 
 class Pace:
@@ -17,7 +18,8 @@ class Pace:
 
     Whether a second thread pays depends on more than the work: on other programs, on how far apart the CPUs' caches
     are, on the threading layer. The bits do not depend on it. So each number is tried for a moment, the fastest one
-    taken, and the others are tried again as long as that takes no more than TRIAL_SHARE of the time.
+    taken, and the others are tried again as long as that takes no more than TRIAL_SHARE of the time. One thread is
+    preferred where more bring less than MORE_PAY: what they measured was luck then, and others can use the CPUs.
     """
 
     def __init__(self, options: Sequence[int], guess: float) -> None:
@@ -25,10 +27,14 @@ class Pace:
         self._measured: dict[int, deque[float]] = {threads: deque(maxlen=2) for threads in options}
         self._guess, self._seconds, self._trial_seconds = guess, 0.0, 0.0
 
+    def _rates(self) -> tuple[dict[int, float], int]:
+        """Samples a second with each number of threads, 0 where it is not known, and the number to take."""
+        rates = {threads: max(measured, default=0.0) for threads, measured in self._measured.items()}
+        return rates, max(rates, key=lambda threads: rates[threads] * (MORE_PAY if threads == 1 else 1.0))
+
     def choose(self, batch_size: int) -> tuple[int, int]:
         """(Threads, samples) of the next slice: whole batches for about SLICE_SECONDS, or for a trial."""
-        rates = {threads: max(measured, default=0.0) for threads, measured in self._measured.items()}
-        best = max(rates, key=lambda threads: rates[threads])
+        rates, best = self._rates()
         others = [threads for threads in rates if threads != best]
         untried = [threads for threads, rate in rates.items() if rate == 0]
         rate = rates[best] or self._guess
@@ -39,9 +45,8 @@ class Pace:
 
     def record(self, threads: int, samples: int, seconds: float) -> None:
         """Note what a slice took."""
-        rates = {option: max(measured, default=0.0) for option, measured in self._measured.items()}
         self._seconds += seconds
-        if threads != max(rates, key=lambda option: rates[option]):
+        if threads != self._rates()[1]:
             self._trial_seconds += seconds
         self._measured[threads].append(samples / max(seconds, 1e-9))
 

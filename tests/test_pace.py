@@ -1,0 +1,49 @@
+"""How many threads a slice gets, and how many samples."""
+
+from __future__ import annotations
+
+import pytest
+
+from fastbp.pace import MORE_PAY, SLICE_SECONDS, TRIAL_BATCHES, TRIAL_SHARE, Pace
+
+GUESS = 1e4  # samples a second
+
+
+def measured(rates: dict[int, float], seconds: float = 1.0) -> Pace:
+    """A pace that knows what each number of threads does in a second."""
+    pace = Pace(list(rates), GUESS)
+    for threads, rate in rates.items():
+        pace.record(threads, int(rate * seconds), seconds)
+    return pace
+
+
+def test_every_number_is_tried_for_some_batches() -> None:
+    pace, tried = Pace([4, 1], GUESS), []
+    for _ in range(2):
+        threads, samples = pace.choose(10)
+        assert samples == TRIAL_BATCHES * 10
+        pace.record(threads, samples, 1.0)
+        tried.append(threads)
+    assert sorted(tried) == [1, 4]
+
+
+@pytest.mark.parametrize(
+    ("gain", "threads"), [(0.5, 1), (1.0, 1), (MORE_PAY - 0.01, 1), (MORE_PAY + 0.01, 2), (1.9, 2)]
+)
+def test_more_threads_have_to_pay(gain: float, threads: int) -> None:
+    pace = measured({2: gain * 1e6, 1: 1e6})
+    pace._trial_seconds = pace._seconds  # no further trial is due
+    chosen, samples = pace.choose(100)
+    assert chosen == threads
+    assert samples % 100 == 0
+    assert samples == pytest.approx({1: 1.0, 2: gain}[threads] * 1e6 * SLICE_SECONDS, rel=1e-3)
+
+
+def test_the_others_are_tried_again_now_and_then() -> None:
+    pace, one = measured({2: 2e6, 1: 1e6}, seconds=0.01), 0.0
+    for _ in range(200):
+        threads, samples = pace.choose(100)
+        seconds = samples / (threads * 1e6)
+        pace.record(threads, samples, seconds)
+        one += seconds * (threads == 1)
+    assert 0 < one < 2 * TRIAL_SHARE * pace._seconds
