@@ -84,3 +84,20 @@ def test_a_fingerprint_tells_samples_apart() -> None:
     assert Samples(x.copy(), y.copy()).fingerprint == seen[0]
     large = np.zeros((100_000, 10), np.uint8)  # of which only some rows are looked at
     assert Samples(large, y).fingerprint != Samples(large + np.uint8(1), y).fingerprint
+
+
+@pytest.mark.parametrize("n_in", [64, 65, 100, 127, 128, 200])
+def test_zeros_among_bytes_are_skipped_as_among_floats(n_in: int, rng: np.random.Generator) -> None:
+    """Bytes are marked as they lie, 64 at a time, and the last ones may be fewer; floats after they were copied."""
+    x = rng.integers(1, 256, (50, n_in), np.uint8) * (rng.random((50, n_in)) < 0.1)
+    x[:, -1] = np.where(rng.random(50) < 0.2, 9, 0)
+    y = rng.integers(0, 3, 50)
+    floats = x.astype(np.float32) * np.float32(1 / 255)
+    net = Network(n_in, [Dense(20, "tanh"), Dense(3, "softmax")], seed=1)
+    np.testing.assert_array_equal(net.gradient(x.astype(np.uint8), y).flat, net.gradient(floats, y).flat)
+    found = []
+    for inputs in (x.astype(np.uint8), floats):
+        net = Network(n_in, [Dense(20, "tanh"), Dense(3, "softmax")], seed=1)
+        Trainer(net, SGD(0.1), batch_size=1, seed=2).fit(inputs, y, epochs=1)
+        found.append(net.get_parameters())
+    np.testing.assert_array_equal(*found)

@@ -27,6 +27,7 @@ from .memory import (
     load_scalar,
     nonzero_bits,
     nonzero_byte_bits,
+    nonzero_eights,
     number,
     one_hot,
     prefetch,
@@ -80,11 +81,11 @@ def convert(one, kind, source, target, count):
 def ask_for(run, r, row_bytes):
     """Ask for the row that this thread will take after sample r; or note where it is, and let the products ask."""
     ahead = run.batch if AHEAD <= run.batch <= MOST_AHEAD else AHEAD
-    some = run.order and run.first + r + ahead < run.stop
+    some = run.first + r + ahead < run.stop
     at = run.x + sample_at(run, r + ahead if some else r) * row_bytes
     if run.skip_zeros and run.x_kind == UINT8 and not run.list:
         store_int(at, run.soon + 8 * r)
-    elif some:
+    elif some and run.order:
         for line in range(0, row_bytes, 64):
             prefetch(at + line)
 
@@ -109,10 +110,16 @@ def gather_inputs(one, run, layer, r):
 
 @njit
 def input_bits(one, run, source, row, w):
-    """Which of the inputs 64 w to 64 w + 63 are not zero: from the sample's bytes, or, if 0, its row of activations."""
-    if 64 * (w + 1) > run.n_in:
-        return nonzero_bits(one, row + size_of(one) * 64 * w) & ((1 << (run.n_in - 64 * w)) - 1)
-    return nonzero_byte_bits(source + 64 * w) if source else nonzero_bits(one, row + size_of(one) * 64 * w)
+    """Which of the inputs 64 w to 64 w + 63 are not zero: from the sample's bytes, or, if 0, its row of activations.
+
+    The last inputs may be fewer: then the last 64 bytes are looked at (kernels skip zeros of 64 inputs or more).
+    """
+    rest = min(64, run.n_in - 64 * w)
+    if rest == 64:
+        return nonzero_byte_bits(source + 64 * w) if source else nonzero_bits(one, row + size_of(one) * 64 * w)
+    if source:
+        return (nonzero_byte_bits(source + run.n_in - 64) >> (64 - rest)) & ((1 << rest) - 1)
+    return nonzero_bits(one, row + size_of(one) * 64 * w) & ((1 << rest) - 1)
 
 
 @njit
@@ -123,13 +130,15 @@ def mark_sample(one, run, source, row, r):
     word a byte a sample, with a bit for each 8 inputs; phase 2 turns those into masks over the samples. What a group
     writes lies together: two threads that write into one cache line take turns to own it; that cost half of phase 1.
     """
-    words = (run.n_in + 63) // 64
-    group = 8 * words * (r // MASKED_ROWS)
+    words, whole = (run.n_in + 63) // 64, run.n_in // 64 if source else 0
+    group, earlier = 8 * words * (r // MASKED_ROWS), -1 if r % MASKED_ROWS else 0
     shared, group_bytes = run.input_masks + group, run.group_bytes + group + r % MASKED_ROWS
-    for w in range(words):
+    for w in range(whole):
+        store_int((load_int(shared + 8 * w) & earlier) | nonzero_byte_bits(source + 64 * w), shared + 8 * w)
+        store_byte(nonzero_eights(source + 64 * w), group_bytes + 8 * w)
+    for w in range(whole, words):
         bits = input_bits(one, run, source, row, w)
-        earlier = load_int(shared + 8 * w) if r % MASKED_ROWS else 0
-        store_int(earlier | bits, shared + 8 * w)
+        store_int((load_int(shared + 8 * w) & earlier) | bits, shared + 8 * w)
         store_byte(bytes_marked(bits), group_bytes + 8 * w)
 
 

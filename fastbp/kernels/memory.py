@@ -232,6 +232,19 @@ def nonzero_byte_bits(tc: Any, address: Any) -> Any:
 
 
 @intrinsic
+def nonzero_eights(tc: Any, address: Any) -> Any:
+    """A bit for each 8 of the 64 bytes from ``address`` on: whether one of them is other than zero."""
+    kind = ir.VectorType(I64, 8)
+
+    def codegen(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
+        raw = b.load(b.inttoptr(args[0], kind.as_pointer()), typ=kind)
+        raw.align = 1
+        return b.zext(b.bitcast(b.icmp_unsigned("!=", raw, ir.Constant(kind, [0] * 8)), ir.IntType(8)), I64)
+
+    return types.int64(types.int64), codegen
+
+
+@intrinsic
 def lowest_bit(tc: Any, word: Any) -> Any:
     """The place of the lowest bit that is set in a word other than 0."""
     return types.int64(types.int64), lambda ctx, b, sig, args: b.cttz(args[0], ir.Constant(ir.IntType(1), 1))
