@@ -14,17 +14,18 @@ import numpy as np
 
 from . import plan
 from .kernels import activations, costs
-from .kernels.layout import LAYER, PANEL, TILE, leading_dimension, packed_size, pad
+from .kernels.layout import LAYER, PAD, PANEL, TILE, leading_dimension, packed_size, pad
 from .layers import Dense
 
-# A block's activations should stay in the second-level cache, and give every thread chunks enough.
-BLOCK_NUMBERS, BLOCK_ROWS = 1 << 20, 1024
+# A block's activations should stay in the second-level cache, and give every thread chunks enough. In a wide network
+# they may be more: its weights, which are read once a block, are more still.
+BLOCK_NUMBERS, WIDE_BLOCK_NUMBERS, BLOCK_ROWS = 1 << 18, 1 << 20, 1024
 # Samples a chunk: rows enough to reuse a panel of W while it is in the cache, chunks enough for the threads. Costs
 # are added up chunk by chunk.
 CHUNK_ROWS, MOST_CHUNK_ROWS, CHUNK_SECONDS = 24, 64, 4e-6
 # A block's samples are cut into parts, each with a gradient of its own, so that a thread sums what it computed itself
 # (docs/performance.md). Parts are large, and their gradients fit the cache and are less than the inputs.
-PART_ROWS, MOST_PARTS, PARTS_BYTES = 240, BLOCK_ROWS // 240, 1 << 20
+PART_ROWS, MOST_PARTS, PARTS_BYTES = 120, 4, 1 << 20
 # Rows of a gradient tile, 64 as the inputs that a word of the masks covers: 64 x 32 numbers are 8 KiB, and stay in the
 # first-level cache through their update.
 TILE_ROWS = 64
@@ -66,7 +67,8 @@ class Shape:
     def block_rows(self) -> int:
         """The most samples of a block."""
         numbers = sum(leading_dimension(n, self.dtype.itemsize) for n in self.sizes)
-        return min(BLOCK_ROWS, max(64, BLOCK_NUMBERS // numbers // 8 * 8))
+        wide = max(self.sizes[1:]) > plan.WIDE_PANELS * PANEL - PAD
+        return min(BLOCK_ROWS, max(64, (WIDE_BLOCK_NUMBERS if wide else BLOCK_NUMBERS) // numbers // 8 * 8))
 
     def chunk_rows(self, batch: int) -> int:
         """About how many samples of a batch are a chunk."""
