@@ -79,7 +79,7 @@ class Shape:
         """How many parts of a block have gradients of their own, in a narrow network."""
         rows = min(batch, self.block_rows)
         most = rows // PART_ROWS, rows * self.n_in // self.packed, PARTS_BYTES // (self.packed * self.dtype.itemsize)
-        return max(1, min(most))
+        return max(1, min(MOST_PARTS, *most))
 
 
 def layer_table(
