@@ -194,7 +194,7 @@ class Fit:
 
     def _slice(self, start: int, stop: int, threads: int) -> None:
         """Train on places ``start`` to ``stop`` of the order, or go back to what was good and raise."""
-        trainer, now, n = self.trainer, self._snapshot(), self.run.samples
+        begun, trainer, now, n = time.perf_counter(), self.trainer, self._snapshot(), self.run.samples
         reached = self._launch(start, stop, threads)
         if reached == stop and arguments.finite(trainer.network._theta):
             self._before = now
@@ -207,6 +207,7 @@ class Fit:
         if good > 0:  # whole epochs, whose last parameters the next one found good: they end as they did before
             self._launch(0, good * n, threads)
             costs, hits = self.workspace.epoch_totals()
+            trainer.place.seconds += time.perf_counter() - begun
             self._end_epochs(costs[:good], hits[:good])
         trainer.place = Place()
         raise TrainingDiverged(

@@ -14,7 +14,7 @@ import numpy as np
 
 from . import plan
 from .kernels import activations, costs
-from .kernels.layout import LAYER, PAD, PANEL, TILE, leading_dimension, packed_size, pad
+from .kernels.layout import LAYER, PANEL, TILE, leading_dimension, packed_size, pad
 from .layers import Dense
 
 # A block's activations should stay in the second-level cache, and give every thread chunks enough. In a wide network
@@ -64,11 +64,16 @@ class Shape:
         return sum(packed_size(n_in + 1, n) for n_in, n in zip(self.sizes, self.sizes[1:], strict=False))
 
     @cached_property
+    def is_wide(self) -> bool:
+        """Whether tasks share out columns, not samples (plan.py)."""
+        return plan.is_wide(pad(n) for n in self.sizes[1:])
+
+    @cached_property
     def block_rows(self) -> int:
         """The most samples of a block."""
         numbers = sum(leading_dimension(n, self.dtype.itemsize) for n in self.sizes)
-        wide = max(self.sizes[1:]) > plan.WIDE_PANELS * PANEL - PAD
-        return min(BLOCK_ROWS, max(64, (WIDE_BLOCK_NUMBERS if wide else BLOCK_NUMBERS) // numbers // 8 * 8))
+        most = WIDE_BLOCK_NUMBERS if self.is_wide else BLOCK_NUMBERS
+        return min(BLOCK_ROWS, max(64, most // numbers // 8 * 8))
 
     def chunk_rows(self, batch: int) -> int:
         """About how many samples of a batch are a chunk."""
@@ -76,7 +81,9 @@ class Shape:
         return min(MOST_CHUNK_ROWS, max(least, min(batch, self.block_rows) // 8))
 
     def parts(self, batch: int) -> int:
-        """How many parts of a block have gradients of their own, in a narrow network."""
+        """How many parts of a block have gradients of their own."""
+        if self.is_wide:
+            return 1
         rows = min(batch, self.block_rows)
         most = rows // PART_ROWS, rows * self.n_in // self.packed, PARTS_BYTES // (self.packed * self.dtype.itemsize)
         return max(1, min(MOST_PARTS, *most))
@@ -127,7 +134,7 @@ def tile_table(layers: np.ndarray, rows: int) -> tuple[np.ndarray, int]:
     the inputs; in a wide one those of the same panel, which its thread reads forward too.
     """
     tiles: list[tuple[int, ...]] = []
-    wide, mask_bytes = plan.is_wide(layers), 8 * 8 * (-(-rows // 64) + MOST_PARTS)
+    wide, mask_bytes = plan.is_wide(layers["width"]), 8 * 8 * (-(-rows // 64) + MOST_PARTS)
     for index, layer in enumerate(layers):
         n_in, bias = int(layer["n_in"]), int(layer["bias"])
         columns, starts = range(0, int(layer["width"]), PANEL), range(0, n_in, TILE_ROWS)

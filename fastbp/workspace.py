@@ -142,7 +142,7 @@ class Workspace:
         words = -(-shape.n_in // 64)
         self._keep("input_masks", np.zeros(rows // 8 * words, np.int64))
         self._keep("group_bytes", np.zeros(rows // 8 * words, np.int64))
-        self._keep("soon", np.zeros(rows, np.int64))
+        self._keep("upcoming", np.zeros(rows, np.int64))
         if self.online:
             self._list_inputs()
 
@@ -152,7 +152,7 @@ class Workspace:
         starts, places = 64 * np.arange(words + 1, dtype=np.int64), np.arange(64 * words, dtype=np.int32)
         every = np.concatenate([starts.view(np.int32), places])
         self._keep("every_input", every)
-        self._keep("list", np.zeros(len(every) + 64, np.int32))
+        self._keep("nonzero_inputs", np.zeros(len(every) + 64, np.int32))
 
     # ------------------------------------------------------------ what to work on
     def point_at(
@@ -196,13 +196,10 @@ class Workspace:
         if (what, batch, each) not in self._plans:
             if len(self._plans) >= MOST_PLANS:
                 self._plans.clear()
-            parts = self._parts(batch)
+            parts = 1 if self.online else self.shape.parts(batch)
             table, sizes = self._stage_table(what, parts, each), (what, batch, self.shape.chunk_rows(batch))
             self._plans[what, batch, each] = (len(table), table.ctypes.data, *sizes, each is None, parts)
         return self._plans[what, batch, each]
-
-    def _parts(self, batch: int) -> int:
-        return 1 if plan.is_wide(self.layers) or self.online else self.shape.parts(batch)
 
     def _stage_table(self, what: int, parts: int, each: Any) -> np.ndarray:
         if (what, parts, each) not in self._stages:
@@ -270,7 +267,7 @@ class Workspace:
         if n_threads == 1:
             return 1
         rows = min(rows, self.rows)
-        if not plan.is_wide(self.layers) and 2 * rows < 3 * self.shape.chunk_rows(rows):
+        if not self.shape.is_wide and 2 * rows < 3 * self.shape.chunk_rows(rows):
             return 1
         seconds = rows * SAMPLE_SECONDS + max(rows, FULL_RATE_ROWS) * self.shape.multiply_adds / RATE
         meetings = self._plan(DELTA, rows)[0] * MEETING_SECONDS

@@ -42,8 +42,7 @@ def test_a_gradient_is_the_sum_of_its_parts(n: int, dtype: str, build: Build, rn
     ("batch_size", "parts"), [(2 * PART_ROWS - 1, 1), (2 * PART_ROWS, 2), (BLOCK_ROWS, 4), (9 * BLOCK_ROWS, 4)]
 )
 def test_large_batches_have_parts(batch_size: int, parts: int, build: Build) -> None:
-    workspace = Workspace(pair("float64", build)[0]._shape, batch_size)
-    assert workspace._parts(batch_size) == parts
+    assert pair("float64", build)[0]._shape.parts(batch_size) == parts
 
 
 @pytest.mark.skipif(_threads.available() < 2, reason="one CPU")

@@ -12,7 +12,7 @@ The bias is the last row of W, with input 1: it starts the forward sum, and its 
 from __future__ import annotations
 
 from .._jit import njit
-from .gather import mark_samples
+from .gather import mark_samples, prefetched_in_product
 from .layout import PAD, PANEL
 from .matmul import MASKED_ROWS, ROWS, masked_matmul, matmul, whole_rows
 from .memory import lanes_of, load, load_scalar, number, size_of, splat, store, store_scalar, transpose_block
@@ -43,7 +43,8 @@ def dense_forward(one, run, layer, r0, r1, j0, j1):
         z = (run.acts + size * (layer.z + r0 * layer.ld + j), size * layer.ld)
         a = (run.acts + size * (layer.a_in + r0 * layer.ld_in), size * layer.ld_in, size)
         if run.skip_zeros and layer.first:
-            masks = (run.input_masks + 8 * words * (r0 // MASKED_ROWS), 8 * words, words, run.soon + 8 * r0)
+            upcoming = run.upcoming + 8 * r0 if j == 0 and prefetched_in_product(run) else 0
+            masks = (run.input_masks + 8 * words * (r0 // MASKED_ROWS), 8 * words, words, upcoming)
             masked_matmul(one, a, (w, size * width), bias, z, whole_rows(r1 - r0, ROWS), width, masks, no_step)
         else:
             rows = r1 - r0 if run.in_place and layer.first else whole_rows(r1 - r0, 4)

@@ -78,14 +78,20 @@ def convert(one, kind, source, target, count):
 
 
 @njit
-def ask_for(run, r, row_bytes):
-    """Ask for the row that this thread will take after sample r; or note where it is, and let the products ask."""
+def prefetched_in_product(run):
+    """Whether the first layer's product prefetches the rows to come, and not who gathers."""
+    return run.skip_zeros and run.x_kind == UINT8 and not run.nonzero_inputs
+
+
+@njit
+def prefetch_upcoming(run, r, row_bytes):
+    """Prefetch the row that this thread will take after sample r; or note where it is, for the product to do it."""
     ahead = run.batch if AHEAD <= run.batch <= MOST_AHEAD else AHEAD
-    some = run.first + r + ahead < run.stop
-    at = run.x + sample_at(run, r + ahead if some else r) * row_bytes
-    if run.skip_zeros and run.x_kind == UINT8 and not run.list:
-        store_int(at, run.soon + 8 * r)
-    elif some and run.order:
+    is_more = run.first + r + ahead < run.stop
+    at = run.x + sample_at(run, r + ahead if is_more else r) * row_bytes
+    if prefetched_in_product(run):
+        store_int(at, run.upcoming + 8 * r)
+    elif is_more and run.order:
         for line in range(0, row_bytes, 64):
             prefetch(at + line)
 
@@ -94,7 +100,7 @@ def ask_for(run, r, row_bytes):
 def gather_inputs(one, run, layer, r):
     """Copy sample r's inputs into its row of activations, as numbers of the network's dtype."""
     row_bytes = run.n_in * (1 << (run.x_kind + 1) if run.x_kind else 1)
-    ask_for(run, r, row_bytes)
+    prefetch_upcoming(run, r, row_bytes)
     source = run.x + sample_at(run, r) * row_bytes
     target = run.acts + size_of(one) * (layer.a_in + r * layer.ld_in)
     convert(one, run.x_kind, source, target, run.n_in)
@@ -102,7 +108,7 @@ def gather_inputs(one, run, layer, r):
         drop_rows(run, layer, r, r + 1, target, target, 0, run.n_in)
     if run.skip_zeros:
         source = 0 if layer.drop_rate or run.x_kind != UINT8 else source
-        if run.list:
+        if run.nonzero_inputs:
             list_sample(one, run, source, target)
         else:
             mark_sample(one, run, source, target, r)
@@ -146,13 +152,13 @@ def mark_sample(one, run, source, row, r):
 def list_sample(one, run, source, row):
     """List the inputs of the only sample that are not zero: their numbers, in order, after where each word's begin."""
     words, entry = (run.n_in + 63) // 64, 0
-    entries = run.list + 8 * (run.list_words + 1)
+    entries = run.nonzero_inputs + 8 * (run.list_words + 1)
     for w in range(words):
         bits = input_bits(one, run, source, row, w)
-        store_int(entry, run.list + 8 * w)
+        store_int(entry, run.nonzero_inputs + 8 * w)
         store_places(bits, 64 * w, entries + 4 * entry)
         entry += count_bits(bits)
-    store_int(entry, run.list + 8 * words)
+    store_int(entry, run.nonzero_inputs + 8 * words)
 
 
 @njit

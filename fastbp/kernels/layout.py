@@ -61,7 +61,7 @@ RUN = _record(
     "flat_state1 flat_state2 theta wt grad state1 state2 acts deltas column_costs zeros "
     # where x is not zero: the masks of the block (gather.py); or, one sample at a time, a list (online.py); and the
     # addresses of rows to ask for
-    "n_in input_masks group_bytes sample_masks list every_input list_words soon "
+    "n_in input_masks group_bytes sample_masks nonzero_inputs every_input list_words upcoming "
     # numbers of a row of inputs that are gathered
     "ld_in "
     # the batch and the block at work, a block's most samples, whether the batch ends with it, and whether to update

@@ -56,10 +56,10 @@ def _every_step(b: Any, steps: Any) -> Iterator[Any]:
 
 
 @contextmanager
-def _marked_steps(b: Any, masks: Any, soon: Any) -> Iterator[Any]:
+def _marked_steps(b: Any, masks: Any, upcoming: Any) -> Iterator[Any]:
     """Emit the loop over those k whose bit is set in ``masks``, (address of 64-bit words, how many).
 
-    While it works on word w it asks for the w-th cache line at each of MASKED_ROWS addresses at ``soon``, if not 0.
+    While it works on word w it asks for the w-th cache line at each of MASKED_ROWS addresses at ``upcoming``, if not 0.
     """
     address, words = masks
     left = cgutils.alloca_once(b, I64)
@@ -67,9 +67,9 @@ def _marked_steps(b: Any, masks: Any, soon: Any) -> Iterator[Any]:
         word = b.load(b.inttoptr(b.add(address, b.mul(loop.index, I64(8))), I64.as_pointer()), typ=I64)
         b.store(word, left)
         first = b.mul(loop.index, I64(64))
-        with b.if_then(b.icmp_signed("!=", soon, I64(0))):
+        with b.if_then(b.icmp_signed("!=", upcoming, I64(0))):
             for r in range(MASKED_ROWS):
-                at = b.load(b.inttoptr(b.add(soon, I64(8 * r)), I64.as_pointer()), typ=I64)
+                at = b.load(b.inttoptr(b.add(upcoming, I64(8 * r)), I64.as_pointer()), typ=I64)
                 emit_prefetch(b, b.add(at, first))
         test, body, done = (b.append_basic_block(name) for name in ("bits", "bit", "no_bits"))
         b.branch(test)
@@ -180,15 +180,16 @@ def _masked_matmul(
 ) -> Any:
     def codegen(ctx: Any, bld: Any, sig: Any, args: Any) -> Any:
         operands = [cgutils.unpack_tuple(bld, t) for t in args[1:5]]
-        address, group, words, soon = cgutils.unpack_tuple(bld, args[7])
+        address, group, words, upcoming = cgutils.unpack_tuple(bld, args[7])
 
         def masks_of(row: Any) -> Any:
             mask_row = bld.mul(bld.lshr(row, I64(MASKED_ROWS.bit_length() - 1)), group)
             return bld.add(address, mask_row), words
 
         def steps(row: Any) -> Any:
-            group_soon = bld.add(soon, bld.and_(bld.mul(row, I64(8)), I64(-8 * MASKED_ROWS)))
-            return _marked_steps(bld, masks_of(row), bld.select(bld.icmp_signed("!=", soon, I64(0)), group_soon, soon))
+            some = bld.icmp_signed("!=", upcoming, I64(0))
+            of_group = bld.add(upcoming, bld.and_(bld.mul(row, I64(8)), I64(-8 * MASKED_ROWS)))
+            return _marked_steps(bld, masks_of(row), bld.select(some, of_group, upcoming))
 
         _emit_blocks(bld, Vector(one), operands, args[5:7], args[8], (ROWS, 1), steps, masks_of)
         return ctx.get_dummy_value()
@@ -213,10 +214,10 @@ def matmul(one, a, b, init, c, rows, width, k, eta):
 def masked_matmul(one, a, b, init, c, rows, width, masks, eta):
     """``matmul`` that skips each k for which A is zero in a whole group of MASKED_ROWS rows.
 
-    ``masks``: (address, bytes a group, words a group, soon): a group's 64-bit words have a bit set for every k at which
-    one of its rows is not zero. What is skipped would have added 0 times a number: the bits are those of ``matmul``.
-    ``soon``: 0, or the address of an address a row, from where on the work after this will read: it is asked for here,
-    bit by bit, as a CPU has 16 lines or so under way at a time, and waits when asked for more.
+    ``masks``: (address, bytes a group, words a group, upcoming): a group's 64-bit words have a bit set for every k at
+    which one of its rows is not zero. What is skipped would have added 0 times a number: the bits are those of
+    ``matmul``. ``upcoming``: 0, or the address of an address a row, from where on the work after this will read: it is
+    prefetched here, bit by bit, as a CPU has 16 lines or so under way at a time, and waits when asked for more.
     With an eta other than 0 and a single ``init`` row (of zeros, then) a group without a bit is not even touched.
     """
     _masked_matmul(one, a, b, init, c, rows, width, masks, eta)

@@ -138,7 +138,7 @@ def forward_layer(one, run, layers, l, r0, r1, j0, j1):  # noqa: E741
     Where the next layer's inputs are dropped it gets what is left of these activations beside them.
     """
     layer, size = layers[l], size_of(one)
-    if run.list:
+    if run.nonzero_inputs:
         online_forward(one, run, layer, j0, j1)
     else:
         dense_forward(one, run, layer, r0, r1, j0, j1)

@@ -126,7 +126,7 @@ def row_product(
 @njit
 def listed(run, layer, i0, i1):
     """(address, count) of the entries from i0, a multiple of 64, to i1: all inputs, or the first layer's not zero."""
-    starts = run.list if run.skip_zeros and layer.first else run.every_input
+    starts = run.nonzero_inputs if run.skip_zeros and layer.first else run.every_input
     start, stop = load_int(starts + 8 * (i0 // 64)), load_int(starts + 8 * ((min(i1, layer.n_in) + 63) // 64))
     return starts + 8 * (run.list_words + 1) + 4 * start, min(stop, i1) - start
 
