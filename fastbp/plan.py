@@ -33,6 +33,8 @@ def stages(
     each: Any = None,
     limits: Collection[str] = (),
     parts: int = 1,
+    slices: int = 1,
+    by_slices: bool = False,
 ) -> list[Stage]:
     """The stages of a launch, each a mapping of STAGE's fields, with its task function as ``work``.
 
@@ -51,6 +53,10 @@ def stages(
         Which of ``clip_norm``, ``clip_sample_norm`` and ``max_norm`` to keep.
     parts : int
         Parts of the samples that have a gradient of their own before all are added.
+    slices : int
+        Slices of the inputs (``kernels/slices.py``).
+    by_slices : bool
+        Whether tasks share out these first, as a team does, or each multiplies all.
 
     Examples
     --------
@@ -60,7 +66,7 @@ def stages(
     ['pack', 'samples', 'tiles', 'unpack']
     """
     n, online = len(layers), online and what == DELTA
-    passes = _wide(layers, what, online) if is_wide(layers["width"]) else [_narrow(n, what, online)]
+    passes = _wide(layers, what, online) if is_wide(layers["width"]) else _narrow(n, what, online, slices, by_slices)
     found: list[Stage] = [{"work": packing.pack, "tasks": n}]
     found += [{"work": minibatch.samples, **stage} for stage in passes]
     if each is not None:
@@ -81,16 +87,20 @@ def is_wide(widths: Iterable[int]) -> bool:
     return max(widths) >= WIDE_PANELS * PANEL
 
 
-def _narrow(n: int, what: int, online: bool) -> Stage:
-    """All of phase 1."""
+def _narrow(n: int, what: int, online: bool, slices: int, by_slices: bool) -> list[Stage]:
+    """All of phase 1, in a stage; or in two."""
     back = {"backward_from": n - 1, "backward_to": -1 if online else 0} if what == DELTA else {}
-    return {"gather": 1, "forward_to": n, "judge": 1, "online": online, **back}
+    rest = {"forward_to": n, "judge": 1, "online": online, **back}
+    return [{"gather": 1, "slices": 1}, rest] if by_slices else [{"gather": 1, "slices": slices, **rest}]
 
 
 def _wide(layers: np.ndarray, what: int, online: bool) -> list[Stage]:
     """Phase 1 layer by layer; gathering and judging, which need whole rows, by chunks."""
     n, panels = len(layers), [_panels(width) for width in layers["width"]]
-    forward = [{"tasks": panels[k], "by_columns": 1, "forward_from": k, "forward_to": k + 1} for k in range(n)]
+    forward: list[Stage] = [
+        {"tasks": panels[k], "by_columns": 1, "forward_from": k, "forward_to": k + 1} for k in range(n)
+    ]
+    forward[0]["slices"] = 1
     backward = []
     for k in range(n - 1 if what == DELTA else -1, -1 if online else 0, -1):
         tasks = -(-(int(layers[k]["n_in"]) + 1) // minibatch.ONLINE_ROWS) if online else panels[k - 1]

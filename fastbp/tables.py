@@ -1,7 +1,8 @@
 """What kernels are told of a network: a table of its layers, one of its tiles, and how samples are cut.
 
 Samples at work together are a **block**; a task takes a **chunk** of one through a narrow network; in a large batch a
-few **parts** of one have gradients of their own. All depend on the network and the batch alone, and so do the bits.
+few **parts** of one have gradients of their own, in a smaller one its inputs may be cut into **slices**. All depend on
+the network and the batch alone, and so do the bits.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ CHUNK_ROWS, MOST_CHUNK_ROWS, CHUNK_SECONDS = 24, 64, 4e-6
 # A block's samples are cut into parts, each with a gradient of its own, so that a thread sums what it computed itself
 # (docs/performance.md). Parts are large, and their gradients fit the cache and are less than the inputs.
 PART_ROWS, MOST_PARTS, PARTS_BYTES = 120, 4, 1 << 20
+# Or, where a batch is too small for parts and a narrow network's inputs are many, these are cut (kernels/slices.py).
+SLICES, SLICED_INPUTS = 2, 512
 # Rows of a gradient tile, 64 as the inputs that a word of the masks covers: 64 x 32 numbers are 8 KiB, and stay in the
 # first-level cache through their update.
 TILE_ROWS = 64
@@ -75,10 +78,34 @@ class Shape:
         most = WIDE_BLOCK_NUMBERS if self.is_wide else BLOCK_NUMBERS
         return min(BLOCK_ROWS, max(64, most // numbers // 8 * 8))
 
+    @cached_property
+    def words(self) -> int:
+        """64-bit words with a bit for each input."""
+        return -(-self.n_in // 64)
+
+    @cached_property
+    def slice_words(self) -> tuple[int, int]:
+        """Words of the first slice of the inputs, and of the last, the longest."""
+        return self.words // SLICES, self.words - self.words // SLICES * (SLICES - 1)
+
+    @cached_property
+    def has_slices(self) -> bool:
+        """Whether there are batches whose inputs are cut into slices."""
+        return self.n_in >= SLICED_INPUTS and not self.is_wide
+
+    @cached_property
+    def ld_slice(self) -> int:
+        """Numbers from one sample's inputs to the next's, where slices lie apart."""
+        return leading_dimension(64 * self.slice_words[1], self.dtype.itemsize) if self.has_slices else 0
+
     def chunk_rows(self, batch: int) -> int:
         """About how many samples of a batch are a chunk."""
         least = max(CHUNK_ROWS, int(CHUNK_SECONDS / self.sample_seconds))
         return min(MOST_CHUNK_ROWS, max(least, min(batch, self.block_rows) // 8))
+
+    def is_chunk(self, rows: int) -> bool:
+        """Whether so few samples are a single chunk."""
+        return 2 * rows < 3 * self.chunk_rows(rows)
 
     def parts(self, batch: int) -> int:
         """How many parts of a block have gradients of their own."""
@@ -88,6 +115,10 @@ class Shape:
         most = rows // PART_ROWS, rows * self.n_in // self.packed, PARTS_BYTES // (self.packed * self.dtype.itemsize)
         return max(1, min(MOST_PARTS, *most))
 
+    def slices(self, batch: int) -> int:
+        """How many slices of the inputs are summed on their own: 1 where samples are cut into parts, or are few."""
+        return SLICES if self.has_slices and self.parts(batch) == 1 and not self.is_chunk(batch) else 1
+
 
 def layer_table(
     shape: Shape, rows: int, online: bool = False, dropout_seed: int | None = None
@@ -96,7 +127,7 @@ def layer_table(
     itemsize, last = shape.dtype.itemsize, len(shape.layers) - 1
     table = np.zeros(last + 1, LAYER)
     ld_in, a_in = leading_dimension(shape.n_in, itemsize), 0
-    acts, deltas, flat, w, wt, n_in = ld_in * rows, 0, 0, 0, 0, shape.n_in
+    acts, deltas, flat, w, wt, n_in = max(ld_in, SLICES * shape.ld_slice) * rows, 0, 0, 0, 0, shape.n_in
     for index, layer in enumerate(shape.layers):
         code = activations.CODES[str(layer.activation)]
         ld = leading_dimension(layer.n, itemsize)
@@ -127,19 +158,27 @@ def _dropout(index: int, rate: float, seed: int | None) -> tuple[int, int, float
     return int(digits.view(np.int64)), int(key.view(np.int64)[0]), 1 / (1 - rate)
 
 
-def tile_table(layers: np.ndarray, rows: int) -> tuple[np.ndarray, int]:
+def tile_table(shape: Shape, layers: np.ndarray, rows: int) -> tuple[np.ndarray, int]:
     """TILE records of about TILE_ROWS rows, of every layer's panels; and bytes of their masks over ``rows`` samples.
 
-    The larger ones come first. In a narrow network those of the same rows stand together, so that a thread needs few of
-    the inputs; in a wide one those of the same panel, which its thread reads forward too.
+    In a wide network those of the same panel stand together, which its thread reads forward too; else those of the same
+    rows, so that a thread needs few of the inputs. The larger ones come first; but where there are slices of inputs,
+    half of the tiles end with the first one.
     """
     tiles: list[tuple[int, ...]] = []
-    wide, mask_bytes = plan.is_wide(layers["width"]), 8 * 8 * (-(-rows // 64) + MOST_PARTS)
+    mask_bytes = 8 * 8 * (-(-rows // 64) + MOST_PARTS)
     for index, layer in enumerate(layers):
         n_in, bias = int(layer["n_in"]), int(layer["bias"])
         columns, starts = range(0, int(layer["width"]), PANEL), range(0, n_in, TILE_ROWS)
-        for i, j in ((i, j) for j in columns for i in starts) if wide else product(starts, columns):
+        for i, j in ((i, j) for j in columns for i in starts) if shape.is_wide else product(starts, columns):
             end = min(i + TILE_ROWS, n_in)
             tiles.append((index, j, i, end, bias and end == n_in, mask_bytes * len(tiles)))
-    tiles.sort(key=lambda tile: tile[2] - tile[3])
+    if shape.has_slices:
+        first_slice = shape.slice_words[0] * len(range(0, int(layers[0]["width"]), PANEL))
+        inputs = [tile for tile in tiles if tile[0] == 0]
+        others = tiles[len(inputs) :]
+        before = max(0, len(tiles) // 2 - first_slice)
+        tiles = others[:before] + inputs + others[before:]
+    else:
+        tiles.sort(key=lambda tile: tile[2] - tile[3])
     return np.array(tiles, TILE), mask_bytes * len(tiles)

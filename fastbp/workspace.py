@@ -30,7 +30,7 @@ from .kernels.layout import (
     STAGE,
     UINT8,
 )
-from .tables import CHUNK_ROWS, RATE, SAMPLE_SECONDS, Shape, layer_table, tile_table
+from .tables import CHUNK_ROWS, RATE, SAMPLE_SECONDS, SLICES, Shape, layer_table, tile_table
 
 X_KINDS = {np.dtype(np.uint8): UINT8, np.dtype(np.float32): FLOAT32, np.dtype(np.float64): FLOAT64}
 SCALARS = {np.dtype(np.float32): types.float32, np.dtype(np.float64): types.float64}
@@ -50,7 +50,7 @@ MOST_PLANS = 64
 
 # What every call sets lies together in the run record, and is written at once: that is ten times quicker than by name.
 _OFFSETS = {name: RUN.fields[name][1] for name in RUN.names}  # type: ignore[union-attr, index]
-_DATA, _CALL, _TOTALS = Struct("9q"), Struct("13q"), Struct("qd")
+_DATA, _CALL, _TOTALS = Struct("9q"), Struct("17q"), Struct("qd")
 
 
 @cache
@@ -96,7 +96,7 @@ class Workspace:
         self._describe()
         self._allocate()
         self._plans: dict[tuple[int, int, Any], tuple[int, ...]] = {}
-        self._stages: dict[tuple[int, int, Any], np.ndarray] = {}  # plans have their addresses
+        self._stages: dict[tuple[int, int, Any, int, bool], np.ndarray] = {}  # plans have their addresses
         self._classes = CLASSES
         self["at"] = self._at = self.run.ctypes.data
 
@@ -120,7 +120,7 @@ class Workspace:
         self["n_in"], self["cost"], self["shrink"] = shape.n_in, costs.CODES[shape.cost], 1.0
         if self.layers["drop_rate"].any():
             self["drop"] = address(dropout.drop, dropout.signature(SCALARS[shape.dtype]))
-        self.tiles, mask_bytes = tile_table(self.layers, self.rows)
+        self.tiles, mask_bytes = tile_table(shape, self.layers, self.rows)
         self["n_tiles"], self["tiles"] = len(self.tiles), self.tiles.ctypes.data
         self._keep("sample_masks", np.zeros(mask_bytes, np.uint8))
         self["part_size"] = shape.packed
@@ -135,14 +135,15 @@ class Workspace:
         self._keep("costs", np.zeros(chunks))
         self._keep("correct", np.zeros(chunks, np.int64))
         self._keep("zeros", _buffer(PANEL, dtype))
-        self["block"], self["ld_in"] = rows, self.layers[0]["ld_in"]
+        self["block"], self["ld_in"], self["ld_slice"] = rows, self.layers[0]["ld_in"], shape.ld_slice
         self._acts_at = int(self["acts"])
         # Long rows of the user's may be a multiple of 1 KiB apart (layout.py), and cost little to copy.
         self._takes_x = shape.n_in <= MOST_IN_PLACE and not self.layers[0]["drop_rate"]
-        words = -(-shape.n_in // 64)
-        self._keep("input_masks", np.zeros(rows // 8 * words, np.int64))
-        self._keep("group_bytes", np.zeros(rows // 8 * words, np.int64))
-        self._keep("upcoming", np.zeros(rows, np.int64))
+        words = SLICES * shape.slice_words[1]
+        self._keep("input_masks", _buffer(rows // 8 * words, np.int64))
+        self._keep("group_bytes", _buffer(rows // 8 * words, np.int64))
+        self._keep("upcoming", _buffer(SLICES * rows, np.int64))
+        self._keep("partial", _buffer((SLICES - 1) * rows * self.layers[0]["ld"], dtype))
         if self.online:
             self._list_inputs()
 
@@ -189,31 +190,39 @@ class Workspace:
         """
         arrays = (0 if array is None else address_of(array) for array in (theta, grad, out))
         # The last two are totals: a float's 0 has the bits of an int's.
-        _CALL.pack_into(self._fields, _OFFSETS["n_stages"], *self._plan(what, batch, each), *arrays, grad is None, 0, 0)
+        _CALL.pack_into(self._fields, _OFFSETS["n_alone"], *self._plan(what, batch, each), *arrays, grad is None, 0, 0)
 
     def _plan(self, what: int, batch: int, each: Any = None) -> tuple[int, ...]:
-        """The first fields of a call: how many stages it has (packing, those of every block, unpacking), and so on."""
+        """The first fields of a call: for one thread and for a team how many stages it has, and where; and so on."""
         if (what, batch, each) not in self._plans:
             if len(self._plans) >= MOST_PLANS:
                 self._plans.clear()
             parts = 1 if self.online else self.shape.parts(batch)
-            table, sizes = self._stage_table(what, parts, each), (what, batch, self.shape.chunk_rows(batch))
-            self._plans[what, batch, each] = (len(table), table.ctypes.data, *sizes, each is None, parts)
+            trains = what == DELTA and not (self.online or each or self["clip_sample_norm"])
+            slices = self.shape.slices(batch) if trains else 1
+            stages = []
+            for by_slices in (False, slices > 1):
+                table = self._stage_table(what, parts, each, slices, by_slices)
+                stages += [len(table), table.ctypes.data]
+            sizes = what, batch, self.shape.chunk_rows(batch), each is None, parts, slices, self.shape.words // slices
+            self._plans[what, batch, each] = (*stages, *sizes)
         return self._plans[what, batch, each]
 
-    def _stage_table(self, what: int, parts: int, each: Any) -> np.ndarray:
-        if (what, parts, each) not in self._stages:
+    def _stage_table(self, what: int, parts: int, each: Any, slices: int, by_slices: bool) -> np.ndarray:
+        key = what, parts, each, slices, by_slices
+        if key not in self._stages:
             size = self.sizes["theta"]
             if what == DELTA and len(self._numbers.get("grad", ())) < parts * size:
                 self._keep("grad", _buffer(parts * size, self.shape.dtype))
             limits = [name for name in ("clip_norm", "clip_sample_norm", "max_norm") if self[name]]
             how = {"online": self.online, "each": each, "limits": limits, "parts": parts}
+            how |= {"slices": slices, "by_slices": by_slices}
             stages = plan.stages(self.layers, len(self.tiles), what, **how)
-            self._stages[what, parts, each] = table = np.zeros(len(stages), STAGE)
+            self._stages[key] = table = np.zeros(len(stages), STAGE)
             for record, stage in zip(table, stages, strict=True):
                 for field, value in stage.items():
                     record[field] = _task(value, self.shape.dtype) if field == "work" else value
-        return self._stages[what, parts, each]
+        return self._stages[key]
 
     def use_optimizer(self, hyperparameters: dict[str, float], states: Sequence[np.ndarray]) -> None:
         """Let launches update, with these hyper-parameters, and these flat state vectors."""
@@ -267,7 +276,7 @@ class Workspace:
         if n_threads == 1:
             return 1
         rows = min(rows, self.rows)
-        if not self.shape.is_wide and 2 * rows < 3 * self.shape.chunk_rows(rows):
+        if not self.shape.is_wide and self.shape.is_chunk(rows):
             return 1
         seconds = rows * SAMPLE_SECONDS + max(rows, FULL_RATE_ROWS) * self.shape.multiply_adds / RATE
         meetings = self._plan(DELTA, rows)[0] * MEETING_SECONDS

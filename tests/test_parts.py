@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 import reference
 from conftest import Build, simple
+from launched import train
 
 from fastbp import SGD, Adam, Network, Trainer, _threads
-from fastbp.kernels.layout import DELTA
 from fastbp.tables import BLOCK_ROWS, PART_ROWS
-from fastbp.workspace import Workspace
 
 TOLERANCE = {"float64": 1e-11, "float32": 2e-5}  # as in test_gradients
 N_IN = 70  # inputs enough to skip those that are zero
@@ -52,22 +51,11 @@ def test_threads_train_to_the_same_bits(
     optimizer: Any, limits: dict[str, float], build: Build, rng: np.random.Generator
 ) -> None:
     x, y = data(2 * BLOCK_ROWS + 600, rng)
-    start, found, rates = pair("float32", build)[0].get_parameters(), [], np.full(len(x), 0.1)
+    start, found = pair("float32", build)[0].get_parameters(), []
     for threads in (1, 2):
         network = pair("float32", build)[0]
         network.set_parameters(start)
-        inputs, targets = network._samples(x, y)
-        workspace = Workspace(network._shape, BLOCK_ROWS + 600)
-        hyperparameters = optimizer.hyperparameters()
-        states = [np.zeros_like(start) for _ in range(optimizer.n_states)]
-        workspace.use_optimizer(hyperparameters, states)
-        workspace.use_limits(limits)  # type: ignore[arg-type]
-        workspace.point_at(inputs, targets)
-        workspace.prepare(DELTA, BLOCK_ROWS + 600, network._theta)
-        workspace["learning_rates"] = rates.ctypes.data
-        for _ in range(3):  # the trainer itself would choose how many threads
-            assert workspace.launch(0, len(x), threads) == len(x)
-        found.append(network.get_parameters())
+        found.append(train(network, optimizer, limits, x, y, BLOCK_ROWS + 600, threads))
     np.testing.assert_array_equal(*found)
     assert np.abs(found[0] - start).max() > 1e-3
 

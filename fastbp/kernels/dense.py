@@ -16,6 +16,7 @@ from .gather import mark_samples, prefetched_in_product
 from .layout import PAD, PANEL
 from .matmul import MASKED_ROWS, ROWS, masked_matmul, matmul, whole_rows
 from .memory import lanes_of, load, load_scalar, number, size_of, splat, store, store_scalar, transpose_block
+from .slices import columns_of, first_word, group_row, inputs_at, slice_of, words_of
 
 # Samples that a gradient tile sums at once: their part of a_in and delta stays in the first-level cache.
 SUM_BLOCK = 256
@@ -28,27 +29,45 @@ def panel_width(width, j):
 
 
 @njit
-def dense_forward(one, run, layer, r0, r1, j0, j1):
-    """z[r] = a_in[r] W + b for rows r0 to r1 and columns j0 to j1, whole panels.
+def dense_forward(one, run, layer, part, r0, r1, j0, j1):
+    """z[r] = a_in[r] W + b for rows r0 to r1 and columns j0 to j1, whole panels; or what a slice of the inputs brings.
 
-    The first layer skips zero inputs where asked to. A block's buffers hold whole groups of 8 rows, and chunks begin at
-    them: rows beyond r1 are nobody's. Where x serves as it lies, nothing says that there is more of it.
+    The first slice's goes where z belongs, b with it. Another's is added there; or, where slices lie apart and another
+    thread is at work on z, it goes into ``partial``, for ``add_slices``: the same sum. The first layer skips zero
+    inputs where asked to. A block's buffers hold whole groups of 8 rows, and chunks begin at them: rows beyond r1 are
+    nobody's. Where x serves as it lies, nothing says that there is more of it.
     """
-    size, n_in, no_step = size_of(one), layer.n_in, number(one, 0.0)
-    words = (n_in + 63) // 64
+    size, (i0, i1) = size_of(one), columns_of(run, layer, part)
+    a = run.acts + size * (inputs_at(run, layer, part) + r0 * layer.ld_in + i0)
+    alone = part == 0 or not run.apart
+    z = run.acts + size * layer.z if alone else run.partial + size * (part - 1) * run.block * layer.ld
+    step = number(one, -1.0 if part > 0 and alone else 0.0)  # z -= -1 (a_in W)
     for j in range(j0, j1, PANEL):
         width = panel_width(layer.width, j)
-        w = run.theta + size * (layer.w + j * (n_in + 1))
-        bias = (w + size * width * n_in, 0)
-        z = (run.acts + size * (layer.z + r0 * layer.ld + j), size * layer.ld)
-        a = (run.acts + size * (layer.a_in + r0 * layer.ld_in), size * layer.ld_in, size)
+        w, row = run.theta + size * (layer.w + j * (layer.n_in + 1)), size * width
+        operands = (a, size * layer.ld_in, size), (w + row * i0, row)
+        bias = (w + row * layer.n_in if part == 0 else run.zeros, 0)
+        to = (z + size * (r0 * layer.ld + j), size * layer.ld)
         if run.skip_zeros and layer.first:
-            upcoming = run.upcoming + 8 * r0 if j == 0 and prefetched_in_product(run) else 0
-            masks = (run.input_masks + 8 * words * (r0 // MASKED_ROWS), 8 * words, words, upcoming)
-            masked_matmul(one, a, (w, size * width), bias, z, whole_rows(r1 - r0, ROWS), width, masks, no_step)
+            words = first_word(run, part + 1) - first_word(run, part)
+            upcoming = run.upcoming + 8 * (part * run.block + r0) if j == 0 and prefetched_in_product(run) else 0
+            masks = (run.input_masks + group_row(run, part, r0 // MASKED_ROWS), 8 * words_of(run), words, upcoming)
+            masked_matmul(one, *operands, bias, to, whole_rows(r1 - r0, ROWS), width, masks, step)
         else:
             rows = r1 - r0 if run.in_place and layer.first else whole_rows(r1 - r0, 4)
-            matmul(one, a, (w, size * width), bias, z, rows, width, n_in, no_step)
+            matmul(one, *operands, bias, to, rows, width, i1 - i0, step)
+
+
+@njit
+def add_slices(one, run, layer, r0, r1):
+    """z[r] += what the inputs' other slices bring, for rows r0 to r1."""
+    size, far = size_of(one), size_of(one) * run.block * layer.ld
+    z = run.acts + size * layer.z
+    for at in range(size * r0 * layer.ld, size * r1 * layer.ld, size * lanes_of(one)):
+        total = load(one, z + at)
+        for part in range(run.slices - 1):
+            total = total + load(one, run.partial + part * far + at)
+        store(total, z + at)
 
 
 @njit
@@ -102,13 +121,14 @@ def dense_gradient(one, run, layer, tile, rows, masks, g, w, eta):
     words = (r1 - r0 + 63) // 64
     if skip_zeros:
         mark_samples(run, tile.i0 // 64, r0, r1, masks, words)
+    inputs = inputs_at(run, layer, slice_of(run, tile.i0 // 64))
     for s0 in range(r0, max(r1, r0 + 1), SUM_BLOCK):
         keep = run.keep_gradient or s0 > r0
         samples = min(SUM_BLOCK, r1 - s0)
         step = eta if s0 + samples == r1 else number(one, 0.0)
         to = w if step != 0.0 else g
         delta = (run.deltas + size * (layer.d + s0 * layer.ld + tile.j0), size * layer.ld)
-        a = (run.acts + size * (layer.a_in + s0 * layer.ld_in + tile.i0), size, size * layer.ld_in)
+        a = (run.acts + size * (inputs + s0 * layer.ld_in + tile.i0), size, size * layer.ld_in)
         init = (g + first, row) if keep else (run.zeros, 0)
         if skip_zeros:
             some = (masks + (s0 - r0) // 8, 8 * words, (samples + 63) // 64, 0)

@@ -38,6 +38,7 @@ from .memory import (
     store_places,
     store_scalar,
 )
+from .slices import first_word, group_row, inputs_at, slice_of, words_of
 
 SCALE = 1.0 / 255.0
 # Rows come in random order, which no hardware prefetcher can guess: ask for the one that this thread will take in the
@@ -84,34 +85,37 @@ def prefetched_in_product(run):
 
 
 @njit
-def prefetch_upcoming(run, r, row_bytes):
-    """Prefetch the row that this thread will take after sample r; or note where it is, for the product to do it."""
+def prefetch_upcoming(run, parts, r, row_bytes, start, stop):
+    """Prefetch the row that this thread will take after sample r, bytes ``start`` to ``stop``; or note where it is."""
     ahead = run.batch if AHEAD <= run.batch <= MOST_AHEAD else AHEAD
     is_more = run.first + r + ahead < run.stop
     at = run.x + sample_at(run, r + ahead if is_more else r) * row_bytes
     if prefetched_in_product(run):
-        store_int(at, run.upcoming + 8 * r)
+        for part in range(parts[0], parts[1]):
+            store_int(at + 64 * first_word(run, part), run.upcoming + 8 * (part * run.block + r))
     elif is_more and run.order:
-        for line in range(0, row_bytes, 64):
+        for line in range(start, stop, 64):
             prefetch(at + line)
 
 
 @njit
-def gather_inputs(one, run, layer, r):
-    """Copy sample r's inputs into its row of activations, as numbers of the network's dtype."""
-    row_bytes = run.n_in * (1 << (run.x_kind + 1) if run.x_kind else 1)
-    prefetch_upcoming(run, r, row_bytes)
-    source = run.x + sample_at(run, r) * row_bytes
-    target = run.acts + size_of(one) * (layer.a_in + r * layer.ld_in)
-    convert(one, run.x_kind, source, target, run.n_in)
+def gather_inputs(one, run, layer, parts, r):
+    """Copy slices ``parts``, from and to, of sample r's inputs into its row, as numbers of the network's dtype."""
+    itemsize, size = 1 << (run.x_kind + 1) if run.x_kind else 1, size_of(one)
+    i0, i1 = 64 * first_word(run, parts[0]), min(run.n_in, 64 * first_word(run, parts[1]))
+    prefetch_upcoming(run, parts, r, run.n_in * itemsize, i0 * itemsize, i1 * itemsize)
+    source = run.x + sample_at(run, r) * run.n_in * itemsize
+    target = run.acts + size * (inputs_at(run, layer, parts[0]) + r * layer.ld_in)
+    convert(one, run.x_kind, source + itemsize * i0, target + size * i0, i1 - i0)
     if layer.drop_rate:
-        drop_rows(run, layer, r, r + 1, target, target, 0, run.n_in)
+        drop_rows(run, layer, r, r + 1, target, target, i0, i1)
     if run.skip_zeros:
         source = 0 if layer.drop_rate or run.x_kind != UINT8 else source
         if run.nonzero_inputs:
             list_sample(one, run, source, target)
         else:
-            mark_sample(one, run, source, target, r)
+            for part in range(parts[0], parts[1]):
+                mark_sample(one, run, part, source, target, r)
 
 
 @njit
@@ -129,20 +133,22 @@ def input_bits(one, run, source, row, w):
 
 
 @njit
-def mark_sample(one, run, source, row, r):
+def mark_sample(one, run, part, source, row, r):
     """Note which inputs of sample r are not zero: from its bytes at ``source``, or, if 0, from its row of activations.
 
-    For each group of 8 samples, ``input_masks`` has 64-bit words over the inputs, and ``group_bytes`` for each such
-    word a byte a sample, with a bit for each 8 inputs; phase 2 turns those into masks over the samples. What a group
-    writes lies together: two threads that write into one cache line take turns to own it; that cost half of phase 1.
+    For each group of 8 samples, ``input_masks`` has 64-bit words over the inputs of slice ``part``, and ``group_bytes``
+    for each such word a byte a sample, with a bit for each 8 inputs; phase 2 turns those into masks over the samples.
+    What a group writes lies together: two threads that write into one cache line take turns to own it; that cost half
+    of phase 1.
     """
-    words, whole = (run.n_in + 63) // 64, run.n_in // 64 if source else 0
-    group, earlier = 8 * words * (r // MASKED_ROWS), -1 if r % MASKED_ROWS else 0
-    shared, group_bytes = run.input_masks + group, run.group_bytes + group + r % MASKED_ROWS
-    for w in range(whole):
+    w0, w1 = first_word(run, part), first_word(run, part + 1)
+    whole, earlier = min(w1, run.n_in // 64) if source else w0, -1 if r % MASKED_ROWS else 0
+    at = group_row(run, part, r // MASKED_ROWS) - 8 * w0
+    shared, group_bytes = run.input_masks + at, run.group_bytes + at + r % MASKED_ROWS
+    for w in range(w0, whole):
         store_int((load_int(shared + 8 * w) & earlier) | nonzero_byte_bits(source + 64 * w), shared + 8 * w)
         store_byte(nonzero_eights(source + 64 * w), group_bytes + 8 * w)
-    for w in range(whole, words):
+    for w in range(whole, w1):
         bits = input_bits(one, run, source, row, w)
         store_int((load_int(shared + 8 * w) & earlier) | bits, shared + 8 * w)
         store_byte(bytes_marked(bits), group_bytes + 8 * w)
@@ -183,11 +189,12 @@ def transpose_bits(x):
 @njit
 def mark_samples(run, w, r0, r1, masks, words):
     """Masks over rows r0 to r1 for each of the 8 groups of inputs 64 w to 64 w + 63: ``words`` words a group."""
-    row = 8 * ((run.n_in + 63) // 64)
+    part = slice_of(run, w)
+    at, row = run.group_bytes + group_row(run, part, 0) + 8 * (w - first_word(run, part)), 8 * words_of(run)
     for word in range(8 * words):
         store_int(0, masks + 8 * word)
     for s in range(r0, r1, 8):
-        marks = load_int(run.group_bytes + row * (s // MASKED_ROWS) + 8 * w)
+        marks = load_int(at + row * (s // MASKED_ROWS))
         if s + 8 > r1:
             marks &= (1 << (8 * (r1 - s))) - 1
         marks = transpose_bits(marks)

@@ -100,7 +100,7 @@ def place_inputs(run, first):
     """Where the first layer finds its inputs: in rows to gather them into, or, where x is as they would be, in x."""
     layer = carray(layers_of(run.layers), run.n_layers)[0]
     layer.a_in = run.x_offset + (first - run.epoch_start) * run.n_in if run.in_place else 0
-    layer.ld_in = run.n_in if run.in_place else run.ld_in
+    layer.ld_in = run.n_in if run.in_place else run.ld_slice if run.apart else run.ld_in
 
 
 @njit
@@ -168,7 +168,7 @@ def enter(run, number):
     stage = carray(stages_of(run.stages), run.n_stages)[number]
     run.stage = number
     run.work = stage.work
-    run.tasks = stage.tasks or run.chunks
+    run.tasks = stage.tasks or run.chunks * (run.slices // max(1, stage.slices) if stage.gather else 1)
 
 
 @njit
@@ -234,6 +234,10 @@ def _launch(at, work, start, stop, threads):
     run = carray(run_pointer(at), 1)[0]
     run.stop, run.batch_start, run.first, run.rows = stop, start, start, 0
     run.threads, run.rate_at = threads, run.learning_rates
+    run.n_stages = run.n_together if threads > 1 else run.n_alone
+    run.stages = run.stages_together if threads > 1 else run.stages_alone
+    inputs = carray(stages_of(run.stages), run.n_stages)[1]
+    run.apart = 0 < inputs.slices < run.slices
     start_epoch(run, start)
     enter(run, 0)
     if threads > 1:

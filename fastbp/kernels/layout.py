@@ -43,11 +43,12 @@ TILE = _record("layer j0 i0 i1 bias masks")
 
 # One row a stage of a launch: a compiled task and how often to run it (0: once a chunk of the block's samples). A stage
 # of ``samples`` says which part of the network to compute: layers forward_from to forward_to, the outputs' cost, back
-# from backward_from to backward_to; by columns: task t computes the t-th panel of all rows, else all of the t-th rows.
+# from backward_from to backward_to; by columns: task t computes the t-th panel of all rows, else all of the t-th rows;
+# ``slices``: how many slices of the inputs a task multiplies (slices.py), chunk after chunk of each.
 # A stage of ``tiles`` says whether to sum the gradient (a task a tile and part of the samples), to add up its parts, to
 # measure it for clipping, and to update.
 STAGE = _record(
-    "work tasks by_columns gather forward_from forward_to judge backward_from backward_to online "
+    "work tasks by_columns gather slices forward_from forward_to judge backward_from backward_to online "
     "gradient add_parts measure step"
 )
 
@@ -62,8 +63,10 @@ RUN = _record(
     # where x is not zero: the masks of the block (gather.py); or, one sample at a time, a list (online.py); and the
     # addresses of rows to ask for
     "n_in input_masks group_bytes sample_masks nonzero_inputs every_input list_words upcoming "
-    # numbers of a row of inputs that are gathered
-    "ld_in "
+    # what all slices of the inputs but the first bring to z, and whether they lie apart (slices.py)
+    "partial apart "
+    # numbers of a row of inputs that are gathered, and of a slice of one
+    "ld_in ld_slice "
     # the batch and the block at work, a block's most samples, whether the batch ends with it, and whether to update
     # then; numbers from the gradient of one part to the next; costs and hits a chunk
     "stop block batch_start first rows chunks keep_gradient complete update part_size costs correct "
@@ -76,10 +79,11 @@ RUN = _record(
     # samples of an epoch, where a launch has several (0: one, or a part of one); the one at work, and where each leaves
     # its cost and hits
     "epoch epoch_start epoch_stop epoch_costs epoch_hits "
-    # what to compute: the stages; samples of a batch and of a chunk, whether to average, and the parts that have
-    # gradients of their own; flat parameters and gradient; where the outputs go (0: nowhere); hits and, as the first of
-    # the floats, the cost of all samples
-    "n_stages stages what batch chunk_rows average parts flat_theta flat_grad out count_hits total_correct",
+    # what to compute: the stages at work; those of one thread and of a team; samples of a batch and of a chunk, whether
+    # to average, the parts that have gradients of their own, slices of the inputs and words of one; flat parameters and
+    # gradient; where the outputs go (0: nowhere); hits and, as the first of the floats, the cost of all samples
+    "n_stages stages n_alone stages_alone n_together stages_together what batch chunk_rows average parts "
+    "slices slice_words flat_theta flat_grad out count_hits total_correct",
     "total_cost scale eta l1 l2 momentum beta1 beta2 epsilon weight_decay correction1 correction2 "
     # limits (0: none), and what clipping leaves of the batch's gradient
     "clip_norm clip_sample_norm max_norm shrink",

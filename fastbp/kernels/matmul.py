@@ -91,7 +91,7 @@ def _unless_idle(b: Any, eta: Any, init_row: Any, masks: Any) -> Iterator[None]:
     with cgutils.for_range(b, words) as loop:
         word = b.load(b.inttoptr(b.add(address, b.mul(loop.index, I64(8))), I64.as_pointer()), typ=I64)
         b.store(b.or_(b.load(some), word), some)
-    is_step = b.and_(b.fcmp_unordered("!=", eta, eta.type(0.0)), b.icmp_signed("==", init_row, I64(0)))
+    is_step = b.and_(b.fcmp_ordered(">", eta, eta.type(0.0)), b.icmp_signed("==", init_row, I64(0)))
     with b.if_then(b.not_(b.and_(is_step, b.icmp_signed("==", b.load(some), I64(0))))):
         yield
 
@@ -218,7 +218,7 @@ def masked_matmul(one, a, b, init, c, rows, width, masks, eta):
     which one of its rows is not zero. What is skipped would have added 0 times a number: the bits are those of
     ``matmul``. ``upcoming``: 0, or the address of an address a row, from where on the work after this will read: it is
     prefetched here, bit by bit, as a CPU has 16 lines or so under way at a time, and waits when asked for more.
-    With an eta other than 0 and a single ``init`` row (of zeros, then) a group without a bit is not even touched.
+    With an eta above 0 and a single ``init`` row (of zeros, then) a group without a bit is not even touched.
     """
     _masked_matmul(one, a, b, init, c, rows, width, masks, eta)
 

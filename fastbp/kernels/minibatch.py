@@ -21,7 +21,7 @@ import math
 from .._jit import carray, njit
 from .activations import SOFTMAX, activate, row_maximum, scale_by_slope, softmax_row
 from .costs import costs_and_deltas, needs_slope, sample_of
-from .dense import dense_delta, dense_forward, dense_gradient, panel_width, refresh_transpose
+from .dense import add_slices, dense_delta, dense_forward, dense_gradient, panel_width, refresh_transpose
 from .dropout import drop_rows
 from .gather import gather_inputs
 from .launch import stages_of
@@ -125,23 +125,40 @@ def chunk_start(run, chunk):
 
 
 @njit
-def gather(one, run, layer, r0, r1):
-    """Bring rows r0 to r1 of the inputs."""
-    for r in range(r0, r1):
-        gather_inputs(one, run, layer, r)
+def multiply(one, run, layer, part, r0, r1, j0, j1):
+    """z of rows r0 to r1, columns j0 to j1, of a layer; of the first one's, what a slice of the inputs brings."""
+    if run.nonzero_inputs:
+        online_forward(one, run, layer, j0, j1)
+    else:
+        dense_forward(one, run, layer, part, r0, r1, j0, j1)
 
 
 @njit
-def forward_layer(one, run, layers, l, r0, r1, j0, j1):  # noqa: E741
-    """z and the activations of rows r0 to r1, columns j0 to j1, of layer l; softmax waits for the whole row.
+def multiply_inputs(one, run, layer, stage, part, r0, r1, j0, j1):
+    """Gather slices of rows r0 to r1 of the inputs, and multiply them: all from ``part`` on that the stage asks for.
+
+    A few rows at a time where W is small: then they are still in the first-level cache when they are multiplied. A
+    large W should rather be read once.
+    """
+    step = max(1, r1 - r0)
+    if layer.width <= SMALL_WIDTH:
+        step = max(1, CACHED_BYTES // (ROW_GROUP * size_of(one) * layer.ld_in)) * ROW_GROUP
+    for start in range(r0, r1, step):
+        stop = min(start + step, r1)
+        if stage.gather and not run.in_place:
+            for r in range(start, stop):
+                gather_inputs(one, run, layer, (part, part + max(1, stage.slices)), r)
+        for p in range(part, part + stage.slices):
+            multiply(one, run, layer, p, start, stop, j0, j1)
+
+
+@njit
+def activate_layer(one, run, layers, l, r0, r1, j0, j1):  # noqa: E741
+    """The activations of rows r0 to r1, columns j0 to j1, of layer l, from z; softmax waits for the whole row.
 
     Where the next layer's inputs are dropped it gets what is left of these activations beside them.
     """
     layer, size = layers[l], size_of(one)
-    if run.nonzero_inputs:
-        online_forward(one, run, layer, j0, j1)
-    else:
-        dense_forward(one, run, layer, r0, r1, j0, j1)
     row = r0 * layer.ld + j0
     z, a = run.acts + size * (layer.z + row), run.acts + size * (layer.a + row)
     activate(one, layer.activation, z, a, size * layer.ld, r1 - r0, j1 - j0)
@@ -149,24 +166,6 @@ def forward_layer(one, run, layers, l, r0, r1, j0, j1):  # noqa: E741
         after = layers[l + 1]
         source, target = layer.a + r0 * layer.ld, after.a_in + r0 * after.ld_in
         drop_rows(run, after, r0, r1, run.acts + size * source, run.acts + size * target, j0, j1)
-
-
-@njit
-def first_layers(one, run, layers, stage, r0, r1, j0, j1):
-    """Gather rows r0 to r1 and compute the first layer's activations, a few rows at a time where W is small.
-
-    Then the rows are still in the first-level cache when they are multiplied. A large W should rather be read once.
-    """
-    layer = layers[0]
-    step = max(1, r1 - r0)
-    if layer.width <= SMALL_WIDTH:
-        step = max(1, CACHED_BYTES // (ROW_GROUP * size_of(one) * layer.ld_in)) * ROW_GROUP
-    for start in range(r0, r1, step):
-        stop = min(start + step, r1)
-        if stage.gather and not run.in_place:
-            gather(one, run, layer, start, stop)
-        if stage.forward_to > 0:
-            forward_layer(one, run, layers, 0, start, stop, j0, j1)
 
 
 @njit
@@ -223,14 +222,18 @@ def samples(theta, run_at, layers_at, tiles_at, task):
     layers, stage = carray(layers_at, run.n_layers), carray(stages_of(run.stages), run.n_stages)[run.stage]
     r0, r1 = 0, run.rows
     if not stage.by_columns:
-        r0, r1 = chunk_start(run, task), chunk_start(run, task + 1)
-    for l in range(stage.forward_from, max(stage.forward_to, stage.gather)):  # noqa: E741 - the layer, in every book
-        layer = layers[l]
-        j0, j1 = panel_columns(layer.width, task) if stage.by_columns else (0, layer.width)
-        if l == 0:
-            first_layers(one, run, layers, stage, r0, r1, j0, j1)
-        else:
-            forward_layer(one, run, layers, l, r0, r1, j0, j1)
+        r0, r1 = chunk_start(run, task % run.chunks), chunk_start(run, task % run.chunks + 1)
+    if stage.gather or stage.slices:
+        j0, j1 = panel_columns(layers[0].width, task) if stage.by_columns else (0, layers[0].width)
+        part = 0 if stage.by_columns else task // run.chunks
+        multiply_inputs(one, run, layers[0], stage, part, r0, r1, j0, j1)
+    for l in range(stage.forward_from, stage.forward_to):  # noqa: E741 - the layer, in every book
+        j0, j1 = panel_columns(layers[l].width, task) if stage.by_columns else (0, layers[l].width)
+        if l > 0:
+            multiply(one, run, layers[l], 0, r0, r1, j0, j1)
+        elif run.apart:
+            add_slices(one, run, layers[0], r0, r1)
+        activate_layer(one, run, layers, l, r0, r1, j0, j1)
     if stage.judge:
         last = layers[run.n_layers - 1]
         finish_rows(one, run, last, r0, r1)

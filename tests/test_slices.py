@@ -1,0 +1,124 @@
+"""Batches of a narrow network with many inputs: these are cut into slices, which a team's threads share out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import reference
+from conftest import Build, simple
+from launched import train
+
+from fastbp import SGD, Adam, Dense, Dropout, Network, Trainer, _threads
+from fastbp.kernels.layout import DELTA
+from fastbp.tables import PART_ROWS, SLICED_INPUTS
+from fastbp.workspace import Workspace
+
+TOLERANCE = {"float64": 1e-11, "float32": 2e-5}  # as in test_gradients
+ODD = SLICED_INPUTS + 3 * 64 + 5  # 12 words, the last one of 5 inputs: slices of 5 and of 6
+SIZES = [40, 100, 2 * PART_ROWS - 1]
+KINDS = ["uint8", "sparse", "dense"]
+pairs_of_threads = pytest.mark.skipif(_threads.available() < 2, reason="one CPU")
+
+
+def data(kind: str, n: int, n_in: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs and classes; zeros are skipped in those that are mostly zero."""
+    x = rng.normal(size=(n, n_in))
+    if kind != "dense":
+        x *= rng.random((n, n_in)) < 0.2
+    y = rng.integers(0, 3, n)
+    return (np.abs(60 * x).astype(np.uint8) if kind == "uint8" else x), y
+
+
+def pair(n_in: int, dtype: str, build: Build) -> tuple[Network, reference.Reference]:
+    network, oracle = build(n_in, simple([40, 3], "tanh", "softmax"), "cross_entropy", dtype)
+    network.set_parameters(network.get_parameters() / 8)
+    oracle.theta = oracle.theta / 8
+    return network, oracle
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("n_in", [SLICED_INPUTS, ODD])
+@pytest.mark.parametrize("n", SIZES)
+def test_a_gradient_of_sliced_inputs(
+    n: int, n_in: int, kind: str, dtype: str, build: Build, rng: np.random.Generator
+) -> None:
+    network, oracle = pair(n_in, dtype, build)
+    x, y = data(kind, n, n_in, rng)
+    x = x if kind == "uint8" else x.astype(dtype)
+    assert network._shape.slices(n) == 2
+    want = oracle.gradient(x / 255 if kind == "uint8" else x, y)
+    np.testing.assert_allclose(network.gradient(x, y).flat, want, rtol=0, atol=TOLERANCE[dtype] * np.abs(want).max())
+
+
+@pytest.mark.parametrize(
+    ("n_in", "width", "batch", "slices"),
+    [(ODD, 40, 100, 2), (SLICED_INPUTS - 1, 40, 100, 1), (ODD, 300, 100, 1), (ODD, 40, 8, 1), (ODD, 40, 1000, 1)],
+    ids=["sliced", "few inputs", "a wide network", "a single chunk", "parts of the samples instead"],
+)
+def test_which_batches_have_slices(n_in: int, width: int, batch: int, slices: int) -> None:
+    shape = Network(n_in, [Dense(width), Dense(3)])._shape
+    assert shape.slices(batch) == slices
+
+
+@pairs_of_threads
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("optimizer", [SGD(0.3), SGD(0.3, momentum=0.5, l2=1e-3), Adam(0.01)], ids=repr)
+@pytest.mark.parametrize("limits", [{}, {"clip_norm": 0.05}, {"clip_sample_norm": 0.05}, {"max_norm": 0.8}], ids=str)
+def test_threads_train_to_the_same_bits(
+    kind: str, optimizer: Any, limits: dict[str, float], build: Build, rng: np.random.Generator
+) -> None:
+    x, y = data(kind, 330, ODD, rng)
+    start, found = pair(ODD, "float32", build)[0].get_parameters(), []
+    for threads in (1, 2, 3):
+        network = pair(ODD, "float32", build)[0]
+        network.set_parameters(start)
+        found.append(train(network, optimizer, limits, x, y, 100, threads))
+        np.testing.assert_array_equal(found[0], found[-1])
+    assert np.abs(found[0] - start).max() > 1e-4
+
+
+@pairs_of_threads
+def test_only_a_team_takes_slices_apart(rng: np.random.Generator) -> None:
+    x, y = data("sparse", 100, ODD, rng)
+    network = Network(ODD, [Dense(20), Dense(3)])
+    workspace = Workspace(network._shape, 100)
+    (inputs, targets), grad = network._samples(x, y), np.empty(network.n_parameters, np.float32)
+    workspace.point_at(inputs, targets)
+    workspace.prepare(DELTA, 100, network._theta, grad=grad)
+    for threads, apart in ((2, 1), (1, 0)):
+        workspace.launch(0, 100, threads)
+        assert workspace["apart"] == apart
+
+
+@pairs_of_threads
+def test_dropped_inputs_are_the_same_in_slices(rng: np.random.Generator) -> None:
+    x, y = data("dense", 230, ODD, rng)
+    found = []
+    for threads in (1, 2):
+        network = Network(ODD, [Dropout(0.4), Dense(20, "tanh"), Dense(3, "softmax")], seed=1)
+        found.append(train(network, SGD(0.1), {}, x, y, 100, threads))
+    np.testing.assert_array_equal(*found)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_steps_are_those_of_the_oracle(kind: str, build: Build, rng: np.random.Generator) -> None:
+    network, oracle = pair(ODD, "float64", build)
+    x, y = data(kind, 130, ODD, rng)
+    for batch in (slice(0, 90), slice(90, None)):  # the last batch is a single chunk, and has the stages of the others
+        some = x[batch] / 255 if kind == "uint8" else x[batch]
+        oracle.theta = oracle.theta - 0.1 * oracle.gradient(some, y[batch])
+    Trainer(network, SGD(0.1), batch_size=90, shuffle=False).fit(x, y, epochs=1)
+    np.testing.assert_allclose(network.get_parameters(), oracle.theta, rtol=0, atol=1e-11)
+
+
+def test_a_teams_member_has_the_tiles_of_its_slice() -> None:
+    """Half of the tiles lie in the first slice, but for those of later layers: each thread takes half of them."""
+    for width in (16, 100):
+        workspace = Workspace(Network(784, [Dense(width), Dense(16), Dense(10)])._shape, 100)
+        half = len(workspace.tiles) // 2
+        first = {int(tile["i0"]) for tile in workspace.tiles[:half] if tile["layer"] == 0}
+        second = {int(tile["i0"]) for tile in workspace.tiles[half:] if tile["layer"] == 0}
+        assert max(first) < 6 * 64 <= min(second)
