@@ -12,6 +12,7 @@ The bias is the last row of W, with input 1: it starts the forward sum, and its 
 from __future__ import annotations
 
 from .._jit import njit
+from .dots import dot_rows
 from .gather import mark_samples, prefetched_in_product
 from .layout import PAD, PANEL
 from .matmul import MASKED_ROWS, ROWS, masked_matmul, matmul, whole_rows
@@ -20,6 +21,8 @@ from .slices import columns_of, first_word, group_row, inputs_at, slice_of, word
 
 # Samples that a gradient tile sums at once: their part of a_in and delta stays in the first-level cache.
 SUM_BLOCK = 256
+# Up to so many samples a batch deltas go back through W itself, where it has so many columns or more (dots.py).
+FEW_ROWS, MANY_COLUMNS = 64, 256
 
 
 @njit
@@ -71,10 +74,21 @@ def add_slices(one, run, layer, r0, r1):
 
 
 @njit
+def goes_through_transpose(run, layer):
+    """Whether deltas go back through W^T, which has to follow W then; else through W itself, to other bits."""
+    return layer.wt >= 0 and (run.batch > FEW_ROWS or layer.width < MANY_COLUMNS)
+
+
+@njit
 def dense_delta(one, run, layer, before, r0, r1, j0, j1):
     """dC/da of the layer before, into its d: delta[r] W^T for rows r0 to r1 and columns j0 to j1, whole panels."""
     size, rows, n_out, no_step = size_of(one), whole_rows(r1 - r0, 4), layer.n_out, number(one, 0.0)
     a = (run.deltas + size * (layer.d + r0 * layer.ld), size * layer.ld, size)
+    if not goes_through_transpose(run, layer):
+        w, panel = run.theta + size * layer.w, size * PANEL * (layer.n_in + 1)
+        d = (run.deltas + size * (before.d + r0 * before.ld), size * before.ld)
+        dot_rows(one, w, panel, j0, min(j1, layer.n_in), a[:2], layer.width, d, r1 - r0)
+        return
     for i in range(j0, j1, PANEL):
         width = panel_width(before.width, i)
         wt = (run.wt + size * (layer.wt + i * n_out), size * width)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 
 from .._jit import carray
-from .dense import panel_width, refresh_transpose
+from .dense import goes_through_transpose, panel_width, refresh_transpose
 from .layout import PANEL
 from .memory import lanes_of, largest_lane, load, number, size_of, store, unit_of
 from .minibatch import chunk_start
@@ -55,5 +55,5 @@ def shorten(theta, run_at, layers_at, tiles_at, panel):
             for row in range(column, column + layer.n_in * stride, stride):
                 store(load(one, row) * factor, row)
             changed = True
-    if changed and layer.wt >= 0:
+    if changed and goes_through_transpose(run, layer):
         refresh_transpose(one, run, layer, j0, 0, layer.n_in)

@@ -29,6 +29,8 @@ ROWS = 8 if VECTOR_REGISTERS >= 32 else 4
 HEIGHTS = (8, 4, 1) if ROWS == 8 else (4, 1)
 # Rows that share a mask in masked_matmul, whatever ROWS is.
 MASKED_ROWS = 8
+# What full blocks read so many steps later is prefetched: rows of W or of activations that no first-level cache holds.
+AHEAD = 8
 
 
 @contextmanager
@@ -115,9 +117,12 @@ def _emit_finish(b: Any, vec: Vector, blocks: Any, eta: Any, c: Any) -> None:
 
 
 def _emit_block(
-    b: Any, vec: Vector, rows: int, vectors: int, a: Any, bm: Any, init: Any, c: Any, eta: Any, steps: Any
+    b: Any, vec: Vector, rows: int, vectors: int, a: Any, bm: Any, init: Any, c: Any, eta: Any, steps: Any, ahead: int
 ) -> None:
-    """``rows`` x ``vectors`` of C in registers; a, bm, init, c are (address, stride[, stride]) in bytes."""
+    """``rows`` x ``vectors`` of C in registers; a, bm, init, c are (address, stride[, stride]) in bytes.
+
+    What step k + ``ahead`` reads is prefetched at step k, unless ``ahead`` is 0.
+    """
     size = vec.lanes * vec.dtype.bitwidth // 8
     (a0, a_row, a_k), (b0, b_k), (i0, i_row) = a, bm, init
     a_rows = [b.add(a0, b.mul(a_row, I64(r))) for r in range(rows)]
@@ -128,9 +133,14 @@ def _emit_block(
         ]
         for r in range(rows)
     ]
+    a_ahead, b_ahead = (b.mul(stride, I64(ahead)) for stride in (a_k, b_k))
     with steps as k:
         a_offset, b_address = b.mul(k, a_k), b.add(b0, b.mul(k, b_k))
         columns = [emit_load(b, vec, b.add(b_address, I64(size * v))) for v in range(vectors)]
+        if ahead:
+            emit_prefetch(b, b.add(b.add(a0, a_offset), a_ahead))
+            for line in range(0, size * vectors, 64):
+                emit_prefetch(b, b.add(b.add(b_address, I64(line)), b_ahead))
         for r in range(rows):
             x = emit_load_splat(b, vec, b.add(a_rows[r], a_offset))
             for v in range(vectors):
@@ -161,7 +171,8 @@ def _emit_blocks(
                         (b.add(b.add(cm[0], b.mul(cm[1], r)), right), cm[1]),
                     )
                     with nullcontext() if masks is None else _unless_idle(b, eta, im[1], masks(r)):
-                        _emit_block(b, vec, height, vectors, *block, eta, steps(r))
+                        ahead = AHEAD if masks is None and (height, vectors) == (ROWS, 2) else 0
+                        _emit_block(b, vec, height, vectors, *block, eta, steps(r), ahead)
 
 
 @intrinsic

@@ -21,7 +21,15 @@ import math
 from .._jit import carray, njit
 from .activations import SOFTMAX, activate, row_maximum, scale_by_slope, softmax_row
 from .costs import costs_and_deltas, needs_slope, sample_of
-from .dense import add_slices, dense_delta, dense_forward, dense_gradient, panel_width, refresh_transpose
+from .dense import (
+    add_slices,
+    dense_delta,
+    dense_forward,
+    dense_gradient,
+    goes_through_transpose,
+    panel_width,
+    refresh_transpose,
+)
 from .dropout import drop_rows
 from .gather import gather_inputs
 from .launch import stages_of
@@ -316,5 +324,5 @@ def tiles(theta, run_at, layers_at, tiles_at, task):
         update(one, run, rows, count, True)
         if tile.bias:
             update(one, run, bias, width, False)
-    if layer.wt >= 0:
+    if goes_through_transpose(run, layer):
         refresh_transpose(one, run, layer, tile.j0, tile.i0, tile.i1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .._jit import carray, njit
-from .dense import panel_width, refresh_transpose
+from .dense import goes_through_transpose, panel_width, refresh_transpose
 from .layout import PANEL
 from .memory import copy_bytes, load_scalar, number, size_of, store_scalar, unit_of
 
@@ -45,7 +45,7 @@ def pack(theta, run_at, layers_at, tiles_at, l):  # noqa: E741
         pack_matrix(one, layer, run.flat_state1, run.state1)
     if run.flat_state2:
         pack_matrix(one, layer, run.flat_state2, run.state2)
-    if layer.wt >= 0:
+    if goes_through_transpose(run, layer):
         for j in range(0, layer.width, PANEL):
             refresh_transpose(one, run, layer, j, 0, layer.n_in)
 
