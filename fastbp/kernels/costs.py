@@ -89,14 +89,14 @@ def cost_of(cost, factor, z, a, t):
 @njit
 def output_by_output(one, run, layer, r0, r1, column_costs):
     """Costs that each output has for itself: their sums into ``column_costs``, dC/da or delta into the rows' d."""
-    size, n, scale = size_of(one), layer.n_out, number(one, run.scale)
-    factor = number(one, square_factor(run.cost, n))
+    size, n, scale, cost = size_of(one), layer.n_out, number(one, run.scale), run.cost
+    factor = number(one, square_factor(cost, n))
     for j in range(0, n, lanes_of(one)):
         at, total = size * j, splat(number(one, 0.0))
         for r in range(r0, r1):
             z, a, d, label, row, weight = sample_of(one, run, layer, r)
             t = targets(one, label, row, j, n)
-            value, slope = cost_of(run.cost, factor, load(one, z + at), load(one, a + at), t)
+            value, slope = cost_of(cost, factor, load(one, z + at), load(one, a + at), t)
             total = total + weight * value
             store(slope * first_lanes(scale * weight, n - j), d + at)
         store(total, column_costs + at)
