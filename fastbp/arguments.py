@@ -200,7 +200,8 @@ def finite(array: np.ndarray) -> bool:
     >>> finite(np.array([1.0, 1e200])), finite(np.array([np.nan]))
     (True, False)
     """
-    return bool(all_finite(address_of(array), array.size, array.dtype.char == "d"))
+    found: bool = all_finite(id(array) + _DATA_AT, array.size, array.itemsize)
+    return found
 
 
 def layers(given: Sequence[Dense | Dropout]) -> tuple[Dense, ...]:

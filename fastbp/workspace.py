@@ -49,8 +49,8 @@ MOST_IN_PLACE = 128
 MOST_PLANS = 64
 
 # What every call sets lies together in the run record, and is written at once: that is ten times quicker than by name.
-_OFFSETS = {name: RUN.fields[name][1] for name in RUN.names}  # type: ignore[union-attr, index]
-_DATA, _CALL, _TOTALS = Struct("9q"), Struct("13q"), Struct("qd")
+_write_data, _write_call, _read_totals = Struct("9q").pack_into, Struct("13q").pack_into, Struct("qd").unpack_from
+_DATA, _CALL, _TOTALS = (RUN.fields[first][1] for first in ("x", "n_stages", "total_correct"))  # type: ignore[index]
 
 
 @cache
@@ -136,7 +136,7 @@ class Workspace:
         self._keep("correct", np.zeros(chunks, np.int64))
         self._keep("zeros", _buffer(PANEL, dtype))
         self["block"], self["ld_in"] = rows, self.layers[0]["ld_in"]
-        self._acts_at = int(self["acts"])
+        self._acts_at, self._itemsize = int(self["acts"]), dtype.itemsize
         # Long rows of the user's may be a multiple of 1 KiB apart (layout.py), and cost little to copy.
         as_it_lies = shape.n_in <= MOST_IN_PLACE and not self.layers[0]["drop_rate"]
         self._kind_in_place = X_KINDS[dtype.char] if as_it_lies else None
@@ -167,10 +167,10 @@ class Workspace:
         x_at, y_at, weights_at, order_at = address_of(x), address_of(y), address_of(weights), address_of(order)
         x_kind, skip_zeros = X_KINDS[x.dtype.char], mostly_zero(x)
         y_kind = self._classes if y is not None and y.dtype.kind == "i" else ROWS
-        offset, rest = divmod(x_at - self._acts_at, self.shape.dtype.itemsize)
+        offset, rest = divmod(x_at - self._acts_at, self._itemsize)
         in_place = x_kind == self._kind_in_place and order is None and not (skip_zeros or rest)
         numbers = (x_at, x_kind, y_at, y_kind, weights_at, order_at, skip_zeros, in_place, offset)
-        _DATA.pack_into(self._fields, _OFFSETS["x"], *numbers)
+        _write_data(self._fields, _DATA, *numbers)
 
     def prepare(
         self,
@@ -189,7 +189,7 @@ class Workspace:
         """
         how, arrays = self._plan(what, batch, each), (address_of(theta), address_of(grad), address_of(out))
         # The last two are totals: a float's 0 has the bits of an int's.
-        _CALL.pack_into(self._fields, _OFFSETS["n_stages"], *how, *arrays, grad is None, 0, 0)
+        _write_call(self._fields, _CALL, *how, *arrays, grad is None, 0, 0)
 
     def _plan(self, what: int, batch: int, each: Any = None) -> tuple[int, ...]:
         """The first fields of a call: how many stages it has (packing, those of every block, unpacking), and so on."""
@@ -255,7 +255,7 @@ class Workspace:
 
     def totals(self) -> tuple[float, int]:
         """(Summed cost, how many samples were classified right) since ``prepare``."""
-        correct, cost = _TOTALS.unpack_from(self._fields, _OFFSETS["total_correct"])
+        correct, cost = _read_totals(self._fields, _TOTALS)
         return cost, correct
 
     # ------------------------------------------------------------ launches
