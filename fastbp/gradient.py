@@ -10,7 +10,7 @@ import numpy as np
 from .layers import Dense, views
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Gradient:
     """The gradient of the averaged cost, flat and by layer.
 
@@ -25,6 +25,10 @@ class Gradient:
     flat: np.ndarray
     n_in: int
     layers: tuple[Dense, ...]
+
+    def __init__(self, flat: np.ndarray, n_in: int, layers: tuple[Dense, ...]) -> None:
+        mine = self.__dict__  # half of what a frozen class's own way takes
+        mine["flat"], mine["n_in"], mine["layers"] = flat, n_in, layers
 
     @cached_property
     def weights(self) -> tuple[np.ndarray, ...]:

@@ -529,14 +529,12 @@ class Network:
 
     def _borrow(self, n: int) -> Workspace:
         """A workspace nobody else is using: kept ones serve again, so that small calls allocate nothing."""
-        while self._spare:
-            try:
-                spare = self._spare.pop()
-            except IndexError:  # another thread was quicker
-                break
-            if spare.fits(n):
-                return spare
-        return Workspace(self._shape, n)
+        try:
+            while not (spare := self._spare.pop()).fits(n):
+                pass  # too small for this call, and for the next like it
+            return spare
+        except IndexError:  # none is left
+            return Workspace(self._shape, n)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"config": self.config(), "parameters": self.get_parameters()}

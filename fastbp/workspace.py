@@ -32,7 +32,7 @@ from .kernels.layout import (
 )
 from .tables import CHUNK_ROWS, RATE, SAMPLE_SECONDS, SLICES, Shape, layer_table, tile_table
 
-X_KINDS = {np.dtype(np.uint8): UINT8, np.dtype(np.float32): FLOAT32, np.dtype(np.float64): FLOAT64}
+X_KINDS = {"B": UINT8, "f": FLOAT32, "d": FLOAT64}
 SCALARS = {np.dtype(np.float32): types.float32, np.dtype(np.float64): types.float64}
 
 # Below this share of non-zero inputs it pays to skip zeros (docs/performance.md).
@@ -49,8 +49,8 @@ MOST_IN_PLACE = 128
 MOST_PLANS = 64
 
 # What every call sets lies together in the run record, and is written at once: that is ten times quicker than by name.
-_OFFSETS = {name: RUN.fields[name][1] for name in RUN.names}  # type: ignore[union-attr, index]
-_DATA, _CALL, _TOTALS = Struct("9q"), Struct("17q"), Struct("qd")
+_write_data, _write_call, _read_totals = Struct("9q").pack_into, Struct("17q").pack_into, Struct("qd").unpack_from
+_DATA, _CALL, _TOTALS = (RUN.fields[first][1] for first in ("x", "n_alone", "total_correct"))  # type: ignore[index]
 
 
 @cache
@@ -136,9 +136,10 @@ class Workspace:
         self._keep("correct", np.zeros(chunks, np.int64))
         self._keep("zeros", _buffer(PANEL, dtype))
         self["block"], self["ld_in"], self["ld_slice"] = rows, self.layers[0]["ld_in"], shape.ld_slice
-        self._acts_at = int(self["acts"])
+        self._acts_at, self._itemsize = int(self["acts"]), dtype.itemsize
         # Long rows of the user's may be a multiple of 1 KiB apart (layout.py), and cost little to copy.
-        self._takes_x = shape.n_in <= MOST_IN_PLACE and not self.layers[0]["drop_rate"]
+        as_it_lies = shape.n_in <= MOST_IN_PLACE and not self.layers[0]["drop_rate"]
+        self._kind_in_place = X_KINDS[dtype.char] if as_it_lies else None
         words = SLICES * shape.slice_words[1]
         self._keep("input_masks", _buffer(rows // 8 * words, np.int64))
         self._keep("group_bytes", _buffer(rows // 8 * words, np.int64))
@@ -164,14 +165,13 @@ class Workspace:
         weights: np.ndarray | None = None,
     ) -> None:
         """Let the next launches take their samples from here; the arrays must stay alive until then."""
-        x_at, y_at, order_at = (0 if array is None else address_of(array) for array in (x, y, order))
+        x_at, y_at, weights_at, order_at = address_of(x), address_of(y), address_of(weights), address_of(order)
+        x_kind, skip_zeros = X_KINDS[x.dtype.char], mostly_zero(x)
         y_kind = self._classes if y is not None and y.dtype.kind == "i" else ROWS
-        weights_at = 0 if weights is None else address_of(weights)
-        skip_zeros, itemsize = mostly_zero(x), self.shape.dtype.itemsize
-        offset, rest = divmod(x_at - self._acts_at, itemsize)
-        in_place = order is None and self._takes_x and x.dtype == self.shape.dtype and not (skip_zeros or rest)
-        numbers = (x_at, X_KINDS[x.dtype], y_at, y_kind, weights_at, order_at, skip_zeros, in_place, offset)
-        _DATA.pack_into(self._fields, _OFFSETS["x"], *numbers)
+        offset, rest = divmod(x_at - self._acts_at, self._itemsize)
+        in_place = x_kind == self._kind_in_place and order is None and not (skip_zeros or rest)
+        numbers = (x_at, x_kind, y_at, y_kind, weights_at, order_at, skip_zeros, in_place, offset)
+        _write_data(self._fields, _DATA, *numbers)
 
     def prepare(
         self,
@@ -188,25 +188,26 @@ class Workspace:
         Hits are counted too, unless only a gradient is wanted. ``out``: where the outputs go, (n, n_out). ``each``: a
         task to run on every chunk's deltas in place of a gradient's tiles (kernels/persample.py); it writes ``out``.
         """
-        arrays = (0 if array is None else address_of(array) for array in (theta, grad, out))
+        how, arrays = self._plan(what, batch, each), (address_of(theta), address_of(grad), address_of(out))
         # The last two are totals: a float's 0 has the bits of an int's.
-        _CALL.pack_into(self._fields, _OFFSETS["n_alone"], *self._plan(what, batch, each), *arrays, grad is None, 0, 0)
+        _write_call(self._fields, _CALL, *how, *arrays, grad is None, 0, 0)
 
     def _plan(self, what: int, batch: int, each: Any = None) -> tuple[int, ...]:
         """The first fields of a call: for one thread and for a team how many stages it has, and where; and so on."""
-        if (what, batch, each) not in self._plans:
+        found = self._plans.get((what, batch, each))
+        if found is None:
             if len(self._plans) >= MOST_PLANS:
                 self._plans.clear()
             parts = 1 if self.online else self.shape.parts(batch)
             trains = what == DELTA and not (self.online or each or self["clip_sample_norm"])
             slices = self.shape.slices(batch) if trains else 1
-            stages = []
+            stages: list[int] = []
             for by_slices in (False, slices > 1):
                 table = self._stage_table(what, parts, each, slices, by_slices)
                 stages += [len(table), table.ctypes.data]
             sizes = what, batch, self.shape.chunk_rows(batch), each is None, parts, slices, self.shape.words // slices
-            self._plans[what, batch, each] = (*stages, *sizes)
-        return self._plans[what, batch, each]
+            found = self._plans[what, batch, each] = (*stages, *sizes)
+        return found
 
     def _stage_table(self, what: int, parts: int, each: Any, slices: int, by_slices: bool) -> np.ndarray:
         key = what, parts, each, slices, by_slices
@@ -263,7 +264,7 @@ class Workspace:
 
     def totals(self) -> tuple[float, int]:
         """(Summed cost, how many samples were classified right) since ``prepare``."""
-        correct, cost = _TOTALS.unpack_from(self._fields, _OFFSETS["total_correct"])
+        correct, cost = _read_totals(self._fields, _TOTALS)
         return cost, correct
 
     # ------------------------------------------------------------ launches
@@ -290,15 +291,11 @@ class Workspace:
 
     def launch(self, start: int, stop: int, n_threads: int) -> int:
         """Work through places ``start`` to ``stop``; the first place not done (``launch._launch``)."""
-        if n_threads == 1:
-            return self._launch_alone(start, stop)
-        with _threads.region(n_threads) as granted:
-            if granted == 1:
-                return self._launch_alone(start, stop)
-            self._seat(granted)
-            return int(launch.launch_parallel(self._at, _member(launch.together), start, stop, granted))
-
-    def _launch_alone(self, start: int, stop: int) -> int:
+        if n_threads > 1:
+            with _threads.region(n_threads) as granted:
+                if granted > 1:
+                    self._seat(granted)
+                    return int(launch.launch_parallel(self._at, _member(launch.together), start, stop, granted))
         return int(launch.launch_serial(self._at, _member(launch.alone), start, stop, 1))
 
     def _seat(self, n_threads: int) -> None:

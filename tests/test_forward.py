@@ -89,6 +89,15 @@ def test_inputs_of_every_kind(build: Build, rng: np.random.Generator) -> None:
     np.testing.assert_array_equal(network.forward(flat), want)
 
 
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("given", [">f4", ">f8"])
+def test_inputs_of_the_other_byte_order(given: str, dtype: str, build: Build, rng: np.random.Generator) -> None:
+    network, _ = build(6, simple([8, 3], "tanh", "identity"), "sum_of_squares", dtype)
+    x, y = rng.integers(-3, 4, (4, 6)).astype(given), rng.integers(0, 2, (4, 3)).astype(given)
+    native = x.astype(dtype), y.astype(dtype)
+    np.testing.assert_array_equal(network.gradient(x, y).flat, network.gradient(*native).flat)
+
+
 def test_a_single_sample(build: Build, rng: np.random.Generator) -> None:
     network, _ = build(6, simple([8, 3], "tanh", "softmax"), "cross_entropy")
     x = rng.normal(size=(4, 6))

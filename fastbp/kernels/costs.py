@@ -26,6 +26,7 @@ from .._jit import inlined, njit
 from .activations import SOFTMAX, row_maximum
 from .functions import exp, log1p
 from .gather import label_of, targets, targets_at, weight_of
+from .layout import ROWS
 from .memory import first_lanes, lanes_of, load, load_scalar, number, size_of, splat, store
 from .simd import absolute, copysign, where_negative
 
@@ -89,16 +90,21 @@ def cost_of(cost, factor, z, a, t):
 @njit
 def output_by_output(one, run, layer, r0, r1, column_costs):
     """Costs that each output has for itself: their sums into ``column_costs``, dC/da or delta into the rows' d."""
-    size, n, scale = size_of(one), layer.n_out, number(one, run.scale)
-    factor = number(one, square_factor(run.cost, n))
+    size, n, scale, cost = size_of(one), layer.n_out, number(one, run.scale), run.cost
+    factor, ld = number(one, square_factor(cost, n)), size * layer.ld
+    # Then the next sample is a step further: to look everything up again took as long as the arithmetic.
+    in_rows = run.y_kind == ROWS and not (run.order or run.sample_weights)
     for j in range(0, n, lanes_of(one)):
         at, total = size * j, splat(number(one, 0.0))
+        z, a, d, label, row, weight = sample_of(one, run, layer, r0)
         for r in range(r0, r1):
-            z, a, d, label, row, weight = sample_of(one, run, layer, r)
+            if not in_rows:
+                z, a, d, label, row, weight = sample_of(one, run, layer, r)
             t = targets(one, label, row, j, n)
-            value, slope = cost_of(run.cost, factor, load(one, z + at), load(one, a + at), t)
+            value, slope = cost_of(cost, factor, load(one, z + at), load(one, a + at), t)
             total = total + weight * value
             store(slope * first_lanes(scale * weight, n - j), d + at)
+            z, a, d, row = z + ld, a + ld, d + ld, row + size * n
         store(total, column_costs + at)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .._jit import float32, float64, njit, serial
-from .memory import equal_bits, lanes_of, load, load_first, size_of, splat
+from .memory import equal_bits, lanes_of, load, load_first, load_int, size_of, splat
 
 
 @njit
@@ -23,8 +23,8 @@ def _all_finite(one, address, count):
 
 
 @serial
-def all_finite(address, count, is_double):
-    """Whether ``count`` numbers from ``address`` on are finite."""
-    if is_double:
-        return _all_finite(float64(1.0), address, count)
-    return _all_finite(float32(1.0), address, count)
+def all_finite(at, count, size):
+    """Whether ``count`` numbers of ``size`` bytes are finite; their address stands at ``at``."""
+    if size == 8:
+        return _all_finite(float64(1.0), load_int(at), count)
+    return _all_finite(float32(1.0), load_int(at), count)

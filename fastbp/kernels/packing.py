@@ -5,7 +5,7 @@ from __future__ import annotations
 from .._jit import carray, njit
 from .dense import goes_through_transpose, panel_width, refresh_transpose
 from .layout import PANEL
-from .memory import copy_bytes, load_scalar, number, size_of, store_scalar, unit_of
+from .memory import lanes_of, load, load_first, size_of, store, store_first, unit_of
 
 
 @njit
@@ -17,11 +17,10 @@ def pack_matrix(one, layer, flat, packed):
         columns = min(width, n_out - j)
         for i in range(n_in + 1):
             row = packed + size * (layer.w + j * (n_in + 1) + i * width)
+            source = flat + size * (layer.flat + i * n_out + j)
             real = columns if i < n_in or layer.bias else 0
-            for q in range(real):
-                store_scalar(load_scalar(one, flat + size * (layer.flat + i * n_out + j + q)), row + size * q)
-            for q in range(real, width):
-                store_scalar(number(one, 0.0), row + size * q)
+            for q in range(0, width, lanes_of(one)):
+                store(load_first(one, source + size * q, real - q, 0.0), row + size * q)
 
 
 @njit
@@ -33,7 +32,9 @@ def unpack_matrix(one, layer, packed, flat):
         columns = min(width, n_out - j)
         for i in range(n_in + layer.bias):
             row = packed + size * (layer.w + j * (n_in + 1) + i * width)
-            copy_bytes(row, flat + size * (layer.flat + i * n_out + j), size * columns)
+            target = flat + size * (layer.flat + i * n_out + j)
+            for q in range(0, columns, lanes_of(one)):
+                store_first(load(one, row + size * q), target + size * q, columns - q)
 
 
 def pack(theta, run_at, layers_at, tiles_at, l):  # noqa: E741
