@@ -39,6 +39,7 @@ from numba.core.ccallback import CFunc
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.compiler_machinery import AnalysisPass, register_pass
+from numba.core.registry import CPUDispatcher
 from numba.core.typed_passes import AnnotateTypes
 from numba.core.typing import templates
 from numba.extending import intrinsic, lower_builtin, models, register_model
@@ -77,6 +78,24 @@ KERNELS = Path(__file__).parent / "kernels"
 FLAGS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck": False}
 # numba's settings that change the code it makes and that its own cache does not look at.
 SETTINGS = ("OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "BOUNDSCHECK", "DEBUGINFO_DEFAULT", "CPU_NAME")
+# numba's passes for what no kernel has (closures, overloads to inline, array expressions, branches on None, ...): after
+# each of them it looks all variables up again.
+UNUSED_PASSES = {
+    "dead_branch_prune",
+    "dump_parfor_diagnostics",
+    "find_literally",
+    "inline_closure_likes",
+    "inline_inlinables",
+    "inline_overloads",
+    "literal_unroll",
+    "LiteralPropagation",
+    "make_function_op_code_to_jit_function",
+    "nopython_rewrites",
+    "nopython_supported_feature_validation",
+    "Rewrite dynamic raises",
+    "rewrite_semantic_constants",
+    "with_lifting",
+}
 # A cache directory keeps this many fingerprints (3 widths, before and after a change), and any used within the hour.
 KEPT_FINGERPRINTS = 6
 KEPT_SECONDS = 3600.0
@@ -271,26 +290,37 @@ class _UseLinkedLibrary(AnalysisPass):
 
 
 class _DeviceCompiler(CompilerBase):
-    """numba's compiler, but for the library."""
+    """numba's compiler, but for the library, and without the passes that find nothing in a kernel."""
 
     def define_pipelines(self) -> list[Any]:
         pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        pipeline.passes = [step for step in pipeline.passes if step[0]._name not in UNUSED_PASSES]
         pipeline.add_pass_after(_UseLinkedLibrary, AnnotateTypes)
         pipeline.finalize()
         return [pipeline]
 
 
+class _DeviceDispatcher(CPUDispatcher):
+    """numba's dispatcher, but for constants: it would compile a function again for each that is passed to it."""
+
+    def get_call_template(self, args: Any, kws: Any) -> Any:
+        plain = {name: types.unliteral(kind) for name, kind in kws.items()}
+        return super().get_call_template(tuple(map(types.unliteral, args)), plain)
+
+
 # ---------------------------------------------------------------- the decorators
-_DEVICE: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": _DeviceCompiler}
+def _device(func: Callable[..., Any], flavour: str, **options: Any) -> Any:
+    """Make the dispatcher of a device function."""
+    options |= FLAGS | {"nopython": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return _DeviceDispatcher(_kernel(func, flavour), targetoptions=options, pipeline_class=_DeviceCompiler)
 
 
-def _jit(func: Callable[..., Any], flavour: str, **options: Any) -> Any:
-    """Make a dispatcher, with a cache unless it is a device function."""
+def _entry(func: Callable[..., Any], flavour: str, **options: Any) -> Any:
+    """Make the dispatcher of an entry point, with a cache."""
     kernel = _kernel(func, flavour)
     dispatcher = numba.njit(**FLAGS, **options)(kernel)
-    if flavour not in ("device", "inlined"):
-        # numba's own enable_caching would look for the directory now, and raise where there is none.
-        dispatcher._cache = _Cache(kernel)
+    # numba's own enable_caching would look for the directory now, and raise where there is none.
+    dispatcher._cache = _Cache(kernel)
     return dispatcher
 
 
@@ -311,22 +341,22 @@ def njit(func: Callable[..., Any]) -> Any:
     0.25
     """
     # A cache of its own took five times the space, and saved no time, warm or cold.
-    return _jit(func, "device", **_DEVICE)
+    return _device(func, "device")
 
 
 def inlined(func: Callable[..., Any]) -> Any:
     """As ``njit``, and copied into its callers by LLVM, whatever its size: for what stands inside a hot loop."""
-    return _jit(func, "inlined", forceinline=True, **_DEVICE)
+    return _device(func, "inlined", forceinline=True)
 
 
 def serial(func: Callable[..., Any]) -> Any:
     """Compile an entry point that Python calls, without numba's threads."""
-    return _jit(func, "serial")
+    return _entry(func, "serial")
 
 
 def parallel(func: Callable[..., Any]) -> Any:
     """Compile an entry point with ``prange``, called inside ``_threads.region``; keep it thin, it compiles slowly."""
-    return _jit(func, "parallel", parallel=True)
+    return _entry(func, "parallel", parallel=True)
 
 
 _callbacks: dict[tuple[Callable[..., Any], Any], Any] = {}  # kept: without the object the code is gone

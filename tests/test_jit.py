@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
+from numba.core.compiler_machinery import _pass_registry
 
 from fastbp import _jit
 
@@ -298,6 +299,23 @@ def test_loading_counts_as_use_and_compiling_prunes(package: Package) -> None:
 
 
 # ---------------------------------------------------------------- flags and lanes
+def test_constants_do_not_compile_a_function_again() -> None:
+    @_jit.njit
+    def plus(pair, k):
+        return pair[0] + pair[1] + k
+
+    @_jit.serial
+    def both(x):
+        return plus((x, x), 1) + plus((x, 3), x)
+
+    assert both(10) == 21 + 23
+    assert len(plus.signatures) == 1
+
+
+def test_passes_that_are_left_out_are_numbas() -> None:
+    assert {known._name for known in _pass_registry._registry} >= _jit.UNUSED_PASSES
+
+
 def test_flags_keep_nan_and_divide_as_c_does() -> None:
     is_nan = _jit.serial(lambda x: x != x)
     assert is_nan(float("nan"))
