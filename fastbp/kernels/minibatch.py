@@ -159,7 +159,7 @@ def first_layers(one, run, layers, stage, r0, r1, j0, j1):
     """
     layer = layers[0]
     step = max(1, r1 - r0)
-    if layer.width <= SMALL_WIDTH:
+    if layer.width <= SMALL_WIDTH and step > ROW_GROUP:
         step = max(1, CACHED_BYTES // (ROW_GROUP * size_of(one) * layer.ld_in)) * ROW_GROUP
     for start in range(r0, r1, step):
         stop = min(start + step, r1)
@@ -222,7 +222,7 @@ def samples(theta, run_at, layers_at, tiles_at, task):
     one, run = unit_of(theta), carray(run_at, 1)[0]
     layers, stage = carray(layers_at, run.n_layers), carray(stages_of(run.stages), run.n_stages)[run.stage]
     r0, r1 = 0, run.rows
-    if not stage.by_columns:
+    if not stage.by_columns and run.chunks > 1:
         r0, r1 = chunk_start(run, task), chunk_start(run, task + 1)
     for l in range(stage.forward_from, max(stage.forward_to, stage.gather)):  # noqa: E741 - the layer, in every book
         layer = layers[l]
