@@ -126,7 +126,7 @@ def _registers(lanes: int, features: frozenset[str]) -> int:
 _FEATURES = _cpu_features()
 LANES = _lanes(os.environ.get("FASTBP_LANES"), _FEATURES)
 VECTOR_REGISTERS = _registers(LANES, _FEATURES)
-COMPRESSES = LANES == 16 and "avx512f" in _FEATURES  # one instruction moves chosen lanes to the front
+COMPRESSES = LANES == 16 and "avx512vbmi2" in _FEATURES  # one instruction moves chosen bytes to the front
 
 
 # ---------------------------------------------------------------- names

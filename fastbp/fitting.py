@@ -26,7 +26,7 @@ from .kernels.layout import COST, DELTA
 from .pace import Pace, pace_of
 from .samples import Samples
 from .state import Place
-from .workspace import Workspace
+from .workspace import MOST_LISTED, Workspace
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -123,6 +123,7 @@ class Fit:
         numbers = trainer.optimizer.hyperparameters()
         plain = numbers["optimizer"] == update.SGD and numbers["l1"] == numbers["l2"] == 0
         online = batch_size == 1 and plain and not any(trainer.limits.values())
+        online = online and max(network._shape.sizes) <= MOST_LISTED
         workspace = Workspace(network._shape, min(batch_size, len(self.samples)), online, trainer.seed)
         workspace.use_optimizer(numbers, trainer._states)
         workspace.use_limits(trainer.limits)

@@ -23,6 +23,7 @@ from .kernels.layout import (
     DELTA,
     FLOAT32,
     FLOAT64,
+    PAD,
     PANEL,
     ROWS,
     RUN,
@@ -45,6 +46,9 @@ FULL_RATE_ROWS = 8
 # Inputs up to so many are read where they lie, if they lie as kernels take them.
 MOST_IN_PLACE = 128
 
+# Online SGD lists inputs by places of 16 bits: networks with more of them take the two phases of a mini-batch.
+MOST_LISTED = 1 << 16
+
 # Kept, of calls with different numbers of samples.
 MOST_PLANS = 64
 
@@ -66,9 +70,9 @@ def _task(work: Any, dtype: np.dtype) -> int:
 
 
 def _buffer(numbers: int, dtype: Any) -> np.ndarray:
-    """Zeros that begin at a cache line, with a spare vector behind them."""
+    """Zeros that begin at a cache line; kernels may read, and not use, a block of a panel's rows behind them."""
     dtype = np.dtype(dtype)
-    raw = np.zeros(numbers * dtype.itemsize + 64 + 64 * dtype.itemsize, np.uint8)
+    raw = np.zeros((numbers + PAD * PANEL) * dtype.itemsize + 64, np.uint8)
     skip = -raw.ctypes.data % 64
     return raw[skip : skip + numbers * dtype.itemsize].view(dtype)
 
@@ -151,10 +155,10 @@ class Workspace:
     def _list_inputs(self) -> None:
         """Lists for ``kernels/online.py``: where every 64th entry is, then the entries; of every input, and to fill."""
         self["list_words"] = words = -(-max(self.shape.sizes) // 64)
-        starts, places = 64 * np.arange(words + 1, dtype=np.int64), np.arange(64 * words, dtype=np.int32)
-        every = np.concatenate([starts.view(np.int32), places])
+        starts, places = 64 * np.arange(words + 1, dtype=np.int64), np.arange(64 * words, dtype=np.uint16)
+        every = np.concatenate([starts.view(np.uint16), places])
         self._keep("every_input", every)
-        self._keep("nonzero_inputs", np.zeros(len(every) + 64, np.int32))
+        self._keep("nonzero_inputs", np.zeros(len(every) + 64, np.uint16))
 
     # ------------------------------------------------------------ what to work on
     def point_at(

@@ -12,11 +12,12 @@ has one sample at a time, lists its inputs instead (online.py).
 
 from __future__ import annotations
 
-from .._jit import float32, float64, njit
+from .._jit import COMPRESSES, float32, float64, njit
 from .dropout import drop_rows
-from .layout import CLASSES, FLOAT32, SMOOTHED, UINT8
+from .layout import CLASSES, FLOAT32, ROWS, SMOOTHED, UINT8
 from .matmul import MASKED_ROWS
 from .memory import (
+    compress_bytes,
     count_bits,
     lanes_of,
     load,
@@ -24,6 +25,7 @@ from .memory import (
     load_bytes,
     load_first,
     load_int,
+    load_place,
     load_scalar,
     nonzero_bits,
     nonzero_byte_bits,
@@ -45,6 +47,8 @@ SCALE = 1.0 / 255.0
 # next batch, at the same place; where a batch is tiny, or too large for the cache, for the one 8 samples ahead. Rows of
 # bytes are asked for line by line while the first layer is multiplied (masked_matmul).
 AHEAD, MOST_AHEAD = 8, 256
+# Chains of multiply-adds of a row (online.py): two vectors of 4 chains keep both FMA units busy at a latency of 4.
+CHAINS = 4
 
 
 @njit
@@ -96,6 +100,8 @@ def prefetch_upcoming(run, parts, r, row_bytes, start, stop):
     elif is_more and run.order:
         for line in range(start, stop, 64):
             prefetch(at + line)
+        if run.y_kind != ROWS:
+            prefetch(run.y + 8 * sample_at(run, r + ahead))
 
 
 @njit
@@ -106,16 +112,18 @@ def gather_inputs(one, run, layer, parts, r):
     prefetch_upcoming(run, parts, r, run.n_in * itemsize, i0 * itemsize, i1 * itemsize)
     source = run.x + sample_at(run, r) * run.n_in * itemsize
     target = run.acts + size * (inputs_at(run, layer, parts[0]) + r * layer.ld_in)
-    convert(one, run.x_kind, source + itemsize * i0, target + size * i0, i1 - i0)
+    bytes_suffice = run.x_kind == UINT8 and not layer.drop_rate
+    is_listed = run.skip_zeros and run.nonzero_inputs != 0
+    if not (is_listed and bytes_suffice):
+        convert(one, run.x_kind, source + itemsize * i0, target + size * i0, i1 - i0)
     if layer.drop_rate:
         drop_rows(run, layer, r, r + 1, target, target, i0, i1)
-    if run.skip_zeros:
-        source = 0 if layer.drop_rate or run.x_kind != UINT8 else source
-        if run.nonzero_inputs:
-            list_sample(one, run, source, target)
-        else:
-            for part in range(parts[0], parts[1]):
-                mark_sample(one, run, part, source, target, r)
+    source = source if bytes_suffice else 0
+    if is_listed:  # one sample leaves the next row free
+        list_inputs(one, run, source, target, target + size * layer.ld_in)
+    elif run.skip_zeros:
+        for part in range(parts[0], parts[1]):
+            mark_sample(one, run, part, source, target, r)
 
 
 @njit
@@ -155,16 +163,33 @@ def mark_sample(one, run, part, source, row, r):
 
 
 @njit
-def list_sample(one, run, source, row):
-    """List the inputs of the only sample that are not zero: their numbers, in order, after where each word's begin."""
-    words, entry = (run.n_in + 63) // 64, 0
-    entries = run.nonzero_inputs + 8 * (run.list_words + 1)
+def list_inputs(one, run, source, row, packed):
+    """List the inputs of the only sample that are not zero: numbers at the row's front, places, where a word's begin.
+
+    From its bytes at ``source``, or, if 0, from its row of activations. CHAINS zeros stand behind the list.
+    """
+    words, entry, size = (run.n_in + 63) // 64, 0, size_of(one)
+    places = run.nonzero_inputs + 8 * (run.list_words + 1)
     for w in range(words):
         bits = input_bits(one, run, source, row, w)
         store_int(entry, run.nonzero_inputs + 8 * w)
-        store_places(bits, 64 * w, entries + 4 * entry)
+        store_places(bits, 64 * w, places + 2 * entry)
+        if COMPRESSES and source:
+            rest = max(0, 64 * w + 64 - run.n_in)
+            compress_bytes(bits << rest, source + 64 * w - rest, packed + entry)
         entry += count_bits(bits)
     store_int(entry, run.nonzero_inputs + 8 * words)
+    store_int(0, places + 2 * entry)
+    if source:
+        if not COMPRESSES:
+            for k in range(entry):
+                store_byte(load_byte(source + load_place(places + 2 * k)), packed + k)
+        convert(one, UINT8, packed, row, entry)
+    else:
+        for k in range(entry):
+            store_scalar(load_scalar(one, row + size * load_place(places + 2 * k)), row + size * k)
+    for k in range(entry, entry + CHAINS):
+        store_scalar(number(one, 0.0), row + size * k)
 
 
 @njit

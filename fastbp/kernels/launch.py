@@ -108,8 +108,9 @@ def start_block(run, first, rows):
     """Point the run at ``rows`` samples from ``first``, cut into chunks of about ``chunk_rows``."""
     place_inputs(run, first)
     run.first = first
-    run.rows = rows
-    run.chunks = max(1, (rows + run.chunk_rows // 2) // run.chunk_rows)
+    if rows != run.rows:
+        run.rows = rows
+        run.chunks = max(1, (rows + run.chunk_rows // 2) // run.chunk_rows)
     batch_rows = batch_stop(run) - run.batch_start
     run.scale = 1.0 / batch_rows if run.average else 1.0
     run.keep_gradient = first > run.batch_start
@@ -168,7 +169,7 @@ def enter(run, number):
     stage = carray(stages_of(run.stages), run.n_stages)[number]
     run.stage = number
     run.work = stage.work
-    run.tasks = stage.tasks or run.chunks * (run.slices // max(1, stage.slices) if stage.gather else 1)
+    run.tasks = stage.tasks or run.chunks * (run.slices if run.apart and stage.slices else 1)
 
 
 @njit

@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from .._jit import COMPRESSES, cgutils, intrinsic, ir, njit, types
-from .simd import I32, I64, Vector, emit_constant, emit_load, emit_pairwise, emit_prefetch, emit_splat, emit_store
+from .simd import (
+    I16,
+    I32,
+    I64,
+    Vector,
+    emit_constant,
+    emit_load,
+    emit_pairwise,
+    emit_prefetch,
+    emit_splat,
+    emit_store,
+)
 
 
 @intrinsic
@@ -66,6 +77,16 @@ def first_lanes(tc: Any, value: Any, count: Any) -> Any:
         return b.select(_emit_first(b, vec, args[1]), emit_splat(b, vec, args[0]), emit_constant(vec, 0.0))
 
     return vec(value, types.int64), codegen
+
+
+@intrinsic
+def first_of(tc: Any, x: Any, count: Any) -> Any:
+    """The first ``count`` lanes of ``x``, and 0 in the others."""
+
+    def codegen(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
+        return b.select(_emit_first(b, x, args[1]), args[0], emit_constant(x, 0.0))
+
+    return x(x, types.int64), codegen
 
 
 @intrinsic
@@ -252,42 +273,62 @@ def lowest_bit(tc: Any, word: Any) -> Any:
 
 @intrinsic
 def load_place(tc: Any, address: Any) -> Any:
-    """The int32 at ``address``, none below 0, as an int64."""
+    """The uint16 at ``address``, as an int64."""
 
     def codegen(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
-        return b.zext(b.load(b.inttoptr(args[0], I32.as_pointer()), typ=I32), I64)
+        return b.zext(b.load(b.inttoptr(args[0], I16.as_pointer()), typ=I16), I64)
 
     return types.int64(types.int64), codegen
 
 
+def _emit_compress(b: Any, values: Any, bits: Any, address: Any) -> None:
+    """AVX-512 moves those lanes of 64 bytes whose bit is set to the front."""
+    lanes, kind = values.type.count, values.type
+    chosen = ir.VectorType(ir.IntType(1), lanes)
+    name = f"llvm.x86.avx512.mask.compress.v{lanes}i{kind.element.width}"
+    fn = cgutils.get_or_insert_function(b.module, ir.FunctionType(kind, [kind, kind, chosen]), name)
+    mask = b.bitcast(b.trunc(bits, ir.IntType(lanes)) if lanes < 64 else bits, chosen)
+    packed = b.call(fn, [values, ir.Constant(kind, ir.Undefined), mask])
+    b.store(packed, b.inttoptr(address, kind.as_pointer())).align = 1
+
+
 @intrinsic
 def _compress_places(tc: Any, bits: Any, first: Any, address: Any) -> Any:
-    """16 places at a time: AVX-512 moves those whose bit is set to the front."""
-    places = ir.VectorType(I32, 16)
-    chosen = ir.FunctionType(places, [places, places, ir.VectorType(ir.IntType(1), 16)])
+    """32 places at a time."""
+    places = ir.VectorType(I16, 32)
 
     def codegen(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
         bits, first, at = args
-        compress = cgutils.get_or_insert_function(b.module, chosen, "llvm.x86.avx512.mask.compress.v16i32")
         undefined = ir.Constant(places, ir.Undefined)
-        some = b.insert_element(undefined, b.trunc(first, I32), I32(0))
-        firsts = b.shuffle_vector(some, undefined, ir.Constant(places, [0] * 16))
-        for start in range(0, 64, 16):
-            here = b.trunc(b.lshr(bits, I64(start)), ir.IntType(16))
-            mask = b.bitcast(here, ir.VectorType(ir.IntType(1), 16))
-            all_places = b.add(firsts, ir.Constant(places, list(range(start, start + 16))))
-            packed = b.call(compress, [all_places, undefined, mask])
-            b.store(packed, b.inttoptr(at, places.as_pointer())).align = 4
-            at = b.add(at, b.shl(b.zext(b.ctpop(here), I64), I64(2)))
+        some = b.insert_element(undefined, b.trunc(first, I16), I32(0))
+        firsts = b.shuffle_vector(some, undefined, ir.Constant(ir.VectorType(I32, 32), [0] * 32))
+        for start in (0, 32):
+            here = b.lshr(bits, I64(start))
+            _emit_compress(b, b.add(firsts, ir.Constant(places, list(range(start, start + 32)))), here, at)
+            at = b.add(at, b.shl(b.zext(b.ctpop(b.trunc(here, I32)), I64), I64(1)))
         return ctx.get_dummy_value()
 
     return types.void(bits, first, address), codegen
 
 
 @intrinsic
+def compress_bytes(tc: Any, bits: Any, source: Any, target: Any) -> Any:
+    """Write those of the 64 bytes from ``source`` on whose bit is set to ``target``, where 64 bytes are lost."""
+    kind = ir.VectorType(ir.IntType(8), 64)
+
+    def codegen(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
+        raw = b.load(b.inttoptr(args[1], kind.as_pointer()), typ=kind)
+        raw.align = 1
+        _emit_compress(b, raw, args[0], args[2])
+        return ctx.get_dummy_value()
+
+    return types.void(bits, source, target), codegen
+
+
+@intrinsic
 def _store_place(tc: Any, value: Any, address: Any) -> Any:
     def codegen(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
-        b.store(b.trunc(args[0], I32), b.inttoptr(args[1], I32.as_pointer()))
+        b.store(b.trunc(args[0], I16), b.inttoptr(args[1], I16.as_pointer()))
         return ctx.get_dummy_value()
 
     return types.void(types.int64, types.int64), codegen
@@ -298,13 +339,13 @@ def _walk_places(bits, first, address):
     """8 places at a time, set or not: how many are is nothing that a branch could be guessed by."""
     while bits:
         for k in range(8):
-            _store_place(first + lowest_bit(bits), address + 4 * k)
+            _store_place(first + lowest_bit(bits), address + 2 * k)
             bits &= bits - 1
-        address += 32
+        address += 16
 
 
-# Writes ``first`` + the place of each bit that is set in a word, as int32, to ``address``: (bits, first, address). What
-# lies in the 16 numbers behind them is lost.
+# Writes ``first`` + the place of each bit that is set in a word, as uint16, to ``address``: (bits, first, address).
+# What lies in the 32 numbers behind them is lost.
 store_places = _compress_places if COMPRESSES else _walk_places
 
 

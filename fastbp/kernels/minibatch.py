@@ -149,7 +149,7 @@ def multiply_inputs(one, run, layer, stage, part, r0, r1, j0, j1):
     large W should rather be read once.
     """
     step = max(1, r1 - r0)
-    if layer.width <= SMALL_WIDTH:
+    if layer.width <= SMALL_WIDTH and step > ROW_GROUP:
         step = max(1, CACHED_BYTES // (ROW_GROUP * size_of(one) * layer.ld_in)) * ROW_GROUP
     for start in range(r0, r1, step):
         stop = min(start + step, r1)
@@ -229,11 +229,13 @@ def samples(theta, run_at, layers_at, tiles_at, task):
     one, run = unit_of(theta), carray(run_at, 1)[0]
     layers, stage = carray(layers_at, run.n_layers), carray(stages_of(run.stages), run.n_stages)[run.stage]
     r0, r1 = 0, run.rows
-    if not stage.by_columns:
-        r0, r1 = chunk_start(run, task % run.chunks), chunk_start(run, task % run.chunks + 1)
+    part, chunk = 0, task
+    if run.apart and stage.slices:
+        part, chunk = task // run.chunks, task % run.chunks
+    if not stage.by_columns and run.chunks > 1:
+        r0, r1 = chunk_start(run, chunk), chunk_start(run, chunk + 1)
     if stage.gather or stage.slices:
         j0, j1 = panel_columns(layers[0].width, task) if stage.by_columns else (0, layers[0].width)
-        part = 0 if stage.by_columns else task // run.chunks
         multiply_inputs(one, run, layers[0], stage, part, r0, r1, j0, j1)
     for l in range(stage.forward_from, stage.forward_to):  # noqa: E741 - the layer, in every book
         j0, j1 = panel_columns(layers[l].width, task) if stage.by_columns else (0, layers[l].width)

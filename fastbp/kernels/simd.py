@@ -17,7 +17,7 @@ from typing import Any
 
 from .._jit import LANES, cgutils, intrinsic, ir, lower_builtin, models, register_model, templates, types
 
-I32, I64 = ir.IntType(32), ir.IntType(64)
+I16, I32, I64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
 
 
 class Vector(types.Type):
