@@ -105,25 +105,27 @@ def prefetch_upcoming(run, parts, r, row_bytes, start, stop):
 
 
 @njit
-def gather_inputs(one, run, layer, parts, r):
-    """Copy slices ``parts``, from and to, of sample r's inputs into its row, as numbers of the network's dtype."""
+def gather_inputs(one, run, layer, parts, r0, r1):
+    """Copy slices ``parts``, from and to, of rows r0 to r1 of the inputs, as numbers of the network's dtype."""
     itemsize, size = 1 << (run.x_kind + 1) if run.x_kind else 1, size_of(one)
     i0, i1 = 64 * first_word(run, parts[0]), min(run.n_in, 64 * first_word(run, parts[1]))
-    prefetch_upcoming(run, parts, r, run.n_in * itemsize, i0 * itemsize, i1 * itemsize)
-    source = run.x + sample_at(run, r) * run.n_in * itemsize
-    target = run.acts + size * (inputs_at(run, layer, parts[0]) + r * layer.ld_in)
+    row_bytes, start, stop = run.n_in * itemsize, i0 * itemsize, i1 * itemsize
+    rows, ld = run.acts + size * inputs_at(run, layer, parts[0]), size * layer.ld_in
     bytes_suffice = run.x_kind == UINT8 and not layer.drop_rate
     is_listed = run.skip_zeros and run.nonzero_inputs != 0
-    if not (is_listed and bytes_suffice):
-        convert(one, run.x_kind, source + itemsize * i0, target + size * i0, i1 - i0)
-    if layer.drop_rate:
-        drop_rows(run, layer, r, r + 1, target, target, i0, i1)
-    source = source if bytes_suffice else 0
-    if is_listed:  # one sample leaves the next row free
-        list_inputs(one, run, source, target, target + size * layer.ld_in)
-    elif run.skip_zeros:
-        for part in range(parts[0], parts[1]):
-            mark_sample(one, run, part, source, target, r)
+    for r in range(r0, r1):
+        prefetch_upcoming(run, parts, r, row_bytes, start, stop)
+        source, target = run.x + sample_at(run, r) * row_bytes, rows + ld * r
+        if not (is_listed and bytes_suffice):
+            convert(one, run.x_kind, source + start, target + size * i0, i1 - i0)
+        if layer.drop_rate:
+            drop_rows(run, layer, r, r + 1, target, target, i0, i1)
+        source = source if bytes_suffice else 0
+        if is_listed:  # one sample leaves the next row free
+            list_inputs(one, run, source, target, target + ld)
+        elif run.skip_zeros:
+            for part in range(parts[0], parts[1]):
+                mark_sample(one, run, part, source, target, r)
 
 
 @njit

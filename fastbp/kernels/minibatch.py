@@ -154,8 +154,7 @@ def multiply_inputs(one, run, layer, stage, part, r0, r1, j0, j1):
     for start in range(r0, r1, step):
         stop = min(start + step, r1)
         if stage.gather and not run.in_place:
-            for r in range(start, stop):
-                gather_inputs(one, run, layer, (part, part + max(1, stage.slices)), r)
+            gather_inputs(one, run, layer, (part, part + max(1, stage.slices)), start, stop)
         for p in range(part, part + stage.slices):
             multiply(one, run, layer, p, start, stop, j0, j1)
 
