@@ -9,7 +9,7 @@ from functools import lru_cache
 from .tables import RATE, Shape
 
 SLICE_SECONDS = 0.2
-TRIAL_SECONDS, TRIAL_BATCHES, TRIAL_SHARE = 0.004, 8, 0.02
+TRIAL_SECONDS, TRIAL_BATCHES, TRIAL_SHARE = 0.01, 8, 0.04
 MORE_PAY = 1.05
 
 

@@ -148,7 +148,8 @@ class Workspace:
         self._keep("input_masks", _buffer(rows // 8 * words, np.int64))
         self._keep("group_bytes", _buffer(rows // 8 * words, np.int64))
         self._keep("upcoming", _buffer(SLICES * rows, np.int64))
-        self._keep("partial", _buffer((SLICES - 1) * rows * self.layers[0]["ld"], dtype))
+        partial = (SLICES - 1) * rows * int(self.layers[0]["ld"]) if shape.has_slices else 0
+        self._keep("partial", _buffer(partial, dtype))
         if self.online:
             self._list_inputs()
 
