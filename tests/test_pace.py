@@ -6,7 +6,7 @@ import pytest
 
 from fastbp.pace import MORE_PAY, SLICE_SECONDS, TRIAL_BATCHES, TRIAL_SHARE, Pace
 
-GUESS = 1e4  # samples a second
+GUESS = 1e3  # samples a second: so few that a trial has as many batches as any has
 
 
 def measured(rates: dict[int, float], seconds: float = 1.0) -> Pace:
