@@ -179,11 +179,12 @@ import numpy as np
 import fastbp
 
 rng = np.random.default_rng(1)
-x = (rng.integers(1, 256, (230, 70)) * (rng.random((230, 70)) < 0.2)).astype(np.uint8)
+images = (rng.integers(1, 256, (230, 600)) * (rng.random((230, 600)) < 0.2)).astype(np.uint8)
 y = rng.integers(0, 3, 230)
 # Wide enough for a batch of 100 to be worth several threads, also where launching them is slow.
 hidden = zip([300, 65, 17, 6, 9, 4, 7], ["tanh", "sigmoid", "relu", "leaky_relu", "elu", "softplus", "gelu"])
-layers = [fastbp.Dense(n, f) for n, f in hidden] + [fastbp.Dense(3, "softmax")]
+wide = [fastbp.Dense(n, f) for n, f in hidden] + [fastbp.Dense(3, "softmax")]
+sliced = [fastbp.Dense(40, "tanh"), fastbp.Dense(3, "softmax")]
 optimizers = [
     lambda: fastbp.SGD(0.1),
     lambda: fastbp.SGD(0.1, momentum=0.9, l2=0.01),
@@ -192,16 +193,18 @@ optimizers = [
     lambda: fastbp.Adam(0.01),
     lambda: fastbp.AdamW(0.01, weight_decay=0.1),
 ]
-for dtype, (at, optimizer) in itertools.product(["float32", "float64"], enumerate(optimizers)):
+settings = itertools.product(["float32", "float64"], [(70, wide), (600, sliced)], enumerate(optimizers))
+for dtype, (n_in, layers), (at, optimizer) in settings:
+    x = np.ascontiguousarray(images[:, :n_in])
     for n_threads in range(1, int(sys.argv[1]) + 1):
-        for batch_size in [1, 100] if at < 2 else [100]:
-            network = fastbp.Network(70, layers, dtype=dtype, seed=0)
+        for batch_size in [1, 30, 100] if at < 2 else [100]:
+            network = fastbp.Network(n_in, layers, dtype=dtype, seed=0)
             trainer = fastbp.Trainer(network, optimizer(), batch_size=batch_size, n_threads=n_threads)
             history = trainer.fit(x, y, epochs=2)
             seen = network.get_parameters().tobytes() + network.gradient(x, y).flat.tobytes()
             seen += network.forward(x).tobytes() + repr(history.cost).encode()
             assert np.isfinite(network.get_parameters()).all()
-            print(dtype, at, batch_size, "threads", n_threads, hashlib.sha256(seen).hexdigest())
+            print(dtype, n_in, at, batch_size, "threads", n_threads, hashlib.sha256(seen).hexdigest())
 """
 
 
@@ -224,7 +227,7 @@ def bits(lanes: int | None, n_threads: int) -> dict[str, set[str]]:
 def test_any_lanes_and_any_threads_give_the_same_bits() -> None:
     with ThreadPoolExecutor(2) as pool:  # most of the time goes into compiling for other lanes, the first time
         seen = list(pool.map(bits, [None, 4, 8, 16], [3, 1, 1, 1]))
-    assert len(seen[0]) == 16  # two dtypes, six optimizers, two of them with batches of one too
+    assert len(seen[0]) == 40  # two dtypes, two networks, six optimizers, two of them with batches of 1 and 30 too
     assert all(len(hashes) == 1 for hashes in seen[0].values()), seen[0]  # threads
     assert all(other == seen[0] for other in seen[1:]), seen  # lanes
 
