@@ -72,7 +72,7 @@ def _marked_steps(b: Any, masks: Any, upcoming: Any) -> Iterator[Any]:
         with b.if_then(b.icmp_signed("!=", upcoming, I64(0))):
             for r in range(MASKED_ROWS):
                 at = b.load(b.inttoptr(b.add(upcoming, I64(8 * r)), I64.as_pointer()), typ=I64)
-                emit_prefetch(b, b.add(at, first))
+                emit_prefetch(b, b.add(at, first), level=2)
         test, body, done = (b.append_basic_block(name) for name in ("bits", "bit", "no_bits"))
         b.branch(test)
         b.position_at_end(test)
@@ -228,7 +228,8 @@ def masked_matmul(one, a, b, init, c, rows, width, masks, eta):
     ``masks``: (address, bytes a group, words a group, upcoming): a group's 64-bit words have a bit set for every k at
     which one of its rows is not zero. What is skipped would have added 0 times a number: the bits are those of
     ``matmul``. ``upcoming``: 0, or the address of an address a row, from where on the work after this will read: it is
-    prefetched here, bit by bit, as a CPU has 16 lines or so under way at a time, and waits when asked for more.
+    prefetched here, bit by bit, as a CPU has 16 lines or so under way at a time, and waits when asked for more; and no
+    further than the second-level cache, as it is not needed soon.
     With an eta above 0 and a single ``init`` row (of zeros, then) a group without a bit is not even touched.
     """
     _masked_matmul(one, a, b, init, c, rows, width, masks, eta)

@@ -77,12 +77,12 @@ def emit_fma(b: Any, x: Any, y: Any, z: Any) -> Any:
     return b.fadd(b.fmul(x, y, flags=("contract",)), z, flags=("contract",))
 
 
-def emit_prefetch(b: Any, address: Any) -> None:
-    """Ask for the cache line at ``address``; any address is safe."""
+def emit_prefetch(b: Any, address: Any, level: int = 1) -> None:
+    """Ask for the cache line at ``address``, as far as this level of the caches; any address is safe."""
     pointer = ir.IntType(8).as_pointer()
     fnty = ir.FunctionType(ir.VoidType(), [pointer, I32, I32, I32])
     fn = cgutils.get_or_insert_function(b.module, fnty, "llvm.prefetch.p0")
-    b.call(fn, [b.inttoptr(address, pointer), I32(0), I32(3), I32(1)])
+    b.call(fn, [b.inttoptr(address, pointer), I32(0), I32(4 - level), I32(1)])
 
 
 def emit_call(b: Any, vec: Vector, name: str, *args: Any) -> Any:
