@@ -32,7 +32,7 @@ def panel_width(width, j):
 
 
 @njit
-def dense_forward(one, run, layer, part, r0, r1, j0, j1):
+def dense_forward(one, run, layer, piece, r0, r1, j0, j1):
     """z[r] = a_in[r] W + b for rows r0 to r1 and columns j0 to j1, whole panels; or what a slice of the inputs brings.
 
     The first slice's goes where z belongs, b with it. Another's is added there; or, where slices lie apart and another
@@ -40,21 +40,21 @@ def dense_forward(one, run, layer, part, r0, r1, j0, j1):
     inputs where asked to. A block's buffers hold whole groups of 8 rows, and chunks begin at them: rows beyond r1 are
     nobody's. Where x serves as it lies, nothing says that there is more of it.
     """
-    size, (i0, i1) = size_of(one), columns_of(run, layer, part)
-    a = run.acts + size * (inputs_at(run, layer, part) + r0 * layer.ld_in + i0)
-    alone = part == 0 or not run.apart
-    z = run.acts + size * layer.z if alone else run.partial + size * (part - 1) * run.block * layer.ld
-    step = number(one, -1.0 if part > 0 and alone else 0.0)  # z -= -1 (a_in W)
+    size, (i0, i1) = size_of(one), columns_of(run, layer, piece)
+    a = run.acts + size * (inputs_at(run, layer, piece) + r0 * layer.ld_in + i0)
+    alone = piece == 0 or not run.apart
+    z = run.acts + size * layer.z if alone else run.partial + size * (piece - 1) * run.block * layer.ld
+    step = number(one, -1.0 if piece > 0 and alone else 0.0)  # z -= -1 (a_in W)
     for j in range(j0, j1, PANEL):
         width = panel_width(layer.width, j)
         w, row = run.theta + size * (layer.w + j * (layer.n_in + 1)), size * width
         operands = (a, size * layer.ld_in, size), (w + row * i0, row)
-        bias = (w + row * layer.n_in if part == 0 else run.zeros, 0)
+        bias = (w + row * layer.n_in if piece == 0 else run.zeros, 0)
         to = (z + size * (r0 * layer.ld + j), size * layer.ld)
         if run.skip_zeros and layer.first:
-            words = first_word(run, part + 1) - first_word(run, part)
-            upcoming = run.upcoming + 8 * (part * run.block + r0) if j == 0 and prefetched_in_product(run) else 0
-            masks = (run.input_masks + group_row(run, part, r0 // MASKED_ROWS), 8 * words_of(run), words, upcoming)
+            words = first_word(run, piece + 1) - first_word(run, piece)
+            upcoming = run.upcoming + 8 * (piece * run.block + r0) if j == 0 and prefetched_in_product(run) else 0
+            masks = (run.input_masks + group_row(run, piece, r0 // MASKED_ROWS), 8 * words_of(run), words, upcoming)
             masked_matmul(one, *operands, bias, to, whole_rows(r1 - r0, ROWS), width, masks, step)
         else:
             rows = r1 - r0 if run.in_place and layer.first else whole_rows(r1 - r0, 4)
@@ -68,8 +68,8 @@ def add_slices(one, run, layer, r0, r1):
     z = run.acts + size * layer.z
     for at in range(size * r0 * layer.ld, size * r1 * layer.ld, size * lanes_of(one)):
         total = load(one, z + at)
-        for part in range(run.slices - 1):
-            total = total + load(one, run.partial + part * far + at)
+        for piece in range(run.slices - 1):
+            total = total + load(one, run.partial + piece * far + at)
         store(total, z + at)
 
 

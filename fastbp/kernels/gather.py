@@ -89,14 +89,14 @@ def prefetched_in_product(run):
 
 
 @njit
-def prefetch_upcoming(run, parts, r, row_bytes, start, stop):
+def prefetch_upcoming(run, pieces, r, row_bytes, start, stop):
     """Prefetch the row that this thread will take after sample r, bytes ``start`` to ``stop``; or note where it is."""
     ahead = run.batch if AHEAD <= run.batch <= MOST_AHEAD else AHEAD
     is_more = run.first + r + ahead < run.stop
     at = run.x + sample_at(run, r + ahead if is_more else r) * row_bytes
     if prefetched_in_product(run):
-        for part in range(parts[0], parts[1]):
-            store_int(at + 64 * first_word(run, part), run.upcoming + 8 * (part * run.block + r))
+        for piece in range(pieces[0], pieces[1]):
+            store_int(at + 64 * first_word(run, piece), run.upcoming + 8 * (piece * run.block + r))
     elif is_more and run.order:
         for line in range(start, stop, 64):
             prefetch(at + line)
@@ -105,16 +105,16 @@ def prefetch_upcoming(run, parts, r, row_bytes, start, stop):
 
 
 @njit
-def gather_inputs(one, run, layer, parts, r0, r1):
-    """Copy slices ``parts``, from and to, of rows r0 to r1 of the inputs, as numbers of the network's dtype."""
+def gather_inputs(one, run, layer, pieces, r0, r1):
+    """Copy the slices ``pieces``, (from, to), of rows r0 to r1 of the inputs, as numbers of the network's dtype."""
     itemsize, size = 1 << (run.x_kind + 1) if run.x_kind else 1, size_of(one)
-    i0, i1 = 64 * first_word(run, parts[0]), min(run.n_in, 64 * first_word(run, parts[1]))
+    i0, i1 = 64 * first_word(run, pieces[0]), min(run.n_in, 64 * first_word(run, pieces[1]))
     row_bytes, start, stop = run.n_in * itemsize, i0 * itemsize, i1 * itemsize
-    rows, ld = run.acts + size * inputs_at(run, layer, parts[0]), size * layer.ld_in
+    rows, ld = run.acts + size * inputs_at(run, layer, pieces[0]), size * layer.ld_in
     bytes_suffice = run.x_kind == UINT8 and not layer.drop_rate
     is_listed = run.skip_zeros and run.nonzero_inputs != 0
     for r in range(r0, r1):
-        prefetch_upcoming(run, parts, r, row_bytes, start, stop)
+        prefetch_upcoming(run, pieces, r, row_bytes, start, stop)
         source, target = run.x + sample_at(run, r) * row_bytes, rows + ld * r
         if not (is_listed and bytes_suffice):
             convert(one, run.x_kind, source + start, target + size * i0, i1 - i0)
@@ -124,8 +124,8 @@ def gather_inputs(one, run, layer, parts, r0, r1):
         if is_listed:  # one sample leaves the next row free
             list_inputs(one, run, source, target, target + ld)
         elif run.skip_zeros:
-            for part in range(parts[0], parts[1]):
-                mark_sample(one, run, part, source, target, r)
+            for piece in range(pieces[0], pieces[1]):
+                mark_sample(one, run, piece, source, target, r)
 
 
 @njit
@@ -143,17 +143,17 @@ def input_bits(one, run, source, row, w):
 
 
 @njit
-def mark_sample(one, run, part, source, row, r):
+def mark_sample(one, run, piece, source, row, r):
     """Note which inputs of sample r are not zero: from its bytes at ``source``, or, if 0, from its row of activations.
 
-    For each group of 8 samples, ``input_masks`` has 64-bit words over the inputs of slice ``part``, and ``group_bytes``
-    for each such word a byte a sample, with a bit for each 8 inputs; phase 2 turns those into masks over the samples.
-    What a group writes lies together: two threads that write into one cache line take turns to own it; that cost half
-    of phase 1.
+    For each group of 8 samples, ``input_masks`` has 64-bit words over the slice's inputs, and ``group_bytes`` for each
+    such word a byte a sample, with a bit for each 8 inputs; phase 2 turns those into masks over the samples. What a
+    group writes lies together: two threads that write into one cache line take turns to own it; that cost half of
+    phase 1.
     """
-    w0, w1 = first_word(run, part), first_word(run, part + 1)
+    w0, w1 = first_word(run, piece), first_word(run, piece + 1)
     whole, earlier = min(w1, run.n_in // 64) if source else w0, -1 if r % MASKED_ROWS else 0
-    at = group_row(run, part, r // MASKED_ROWS) - 8 * w0
+    at = group_row(run, piece, r // MASKED_ROWS) - 8 * w0
     shared, group_bytes = run.input_masks + at, run.group_bytes + at + r % MASKED_ROWS
     for w in range(w0, whole):
         store_int((load_int(shared + 8 * w) & earlier) | nonzero_byte_bits(source + 64 * w), shared + 8 * w)
@@ -216,8 +216,8 @@ def transpose_bits(x):
 @njit
 def mark_samples(run, w, r0, r1, masks, words):
     """Masks over rows r0 to r1 for each of the 8 groups of inputs 64 w to 64 w + 63: ``words`` words a group."""
-    part = slice_of(run, w)
-    at, row = run.group_bytes + group_row(run, part, 0) + 8 * (w - first_word(run, part)), 8 * words_of(run)
+    piece = slice_of(run, w)
+    at, row = run.group_bytes + group_row(run, piece, 0) + 8 * (w - first_word(run, piece)), 8 * words_of(run)
     for word in range(8 * words):
         store_int(0, masks + 8 * word)
     for s in range(r0, r1, 8):

@@ -9,7 +9,8 @@ what another one writes, so there is nothing to lock or to zero; and since every
 task, the bits do not depend on the number of threads.
 
 Where a batch is large its samples are cut into parts, and phase 2 has two stages: a tile's gradient over one part, in
-an array of its own, and then their sum. So a thread reads again what it wrote in phase 1, and not what others did.
+an array of its own, and then their sum. So a thread reads again what it wrote in phase 1, and not what others did. For
+the same reason a team begins a smaller batch of many inputs with a stage that multiplies slices of these (slices.py).
 
 Each task function is compiled once a dtype, as a C function, and reached through its address (launch.py).
 """
@@ -133,17 +134,17 @@ def chunk_start(run, chunk):
 
 
 @njit
-def multiply(one, run, layer, part, r0, r1, j0, j1):
+def multiply(one, run, layer, piece, r0, r1, j0, j1):
     """z of rows r0 to r1, columns j0 to j1, of a layer; of the first one's, what a slice of the inputs brings."""
     if run.nonzero_inputs:
         online_forward(one, run, layer, j0, j1)
     else:
-        dense_forward(one, run, layer, part, r0, r1, j0, j1)
+        dense_forward(one, run, layer, piece, r0, r1, j0, j1)
 
 
 @njit
-def multiply_inputs(one, run, layer, stage, part, r0, r1, j0, j1):
-    """Gather slices of rows r0 to r1 of the inputs, and multiply them: all from ``part`` on that the stage asks for.
+def multiply_inputs(one, run, layer, stage, piece, r0, r1, j0, j1):
+    """Gather slices of rows r0 to r1 of the inputs, and multiply them: from ``piece`` on, as the stage asks.
 
     A few rows at a time where W is small: then they are still in the first-level cache when they are multiplied. A
     large W should rather be read once.
@@ -154,9 +155,9 @@ def multiply_inputs(one, run, layer, stage, part, r0, r1, j0, j1):
     for start in range(r0, r1, step):
         stop = min(start + step, r1)
         if stage.gather and not run.in_place:
-            gather_inputs(one, run, layer, (part, part + max(1, stage.slices)), start, stop)
-        for p in range(part, part + stage.slices):
-            multiply(one, run, layer, p, start, stop, j0, j1)
+            gather_inputs(one, run, layer, (piece, piece + max(1, stage.slices)), start, stop)
+        for other in range(piece, piece + stage.slices):
+            multiply(one, run, layer, other, start, stop, j0, j1)
 
 
 @njit
@@ -228,14 +229,14 @@ def samples(theta, run_at, layers_at, tiles_at, task):
     one, run = unit_of(theta), carray(run_at, 1)[0]
     layers, stage = carray(layers_at, run.n_layers), carray(stages_of(run.stages), run.n_stages)[run.stage]
     r0, r1 = 0, run.rows
-    part, chunk = 0, task
+    piece, chunk = 0, task
     if run.apart and stage.slices:
-        part, chunk = task // run.chunks, task % run.chunks
+        piece, chunk = task // run.chunks, task % run.chunks
     if not stage.by_columns and run.chunks > 1:
         r0, r1 = chunk_start(run, chunk), chunk_start(run, chunk + 1)
     if stage.gather or stage.slices:
         j0, j1 = panel_columns(layers[0].width, task) if stage.by_columns else (0, layers[0].width)
-        multiply_inputs(one, run, layers[0], stage, part, r0, r1, j0, j1)
+        multiply_inputs(one, run, layers[0], stage, piece, r0, r1, j0, j1)
     for l in range(stage.forward_from, stage.forward_to):  # noqa: E741 - the layer, in every book
         j0, j1 = panel_columns(layers[l].width, task) if stage.by_columns else (0, layers[l].width)
         if l > 0:

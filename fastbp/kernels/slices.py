@@ -18,9 +18,9 @@ from .._jit import njit
 
 
 @njit
-def first_word(run, part):
+def first_word(run, piece):
     """The first word of a slice; of the one after the last, the number of words."""
-    return part * run.slice_words if part < run.slices else (run.n_in + 63) // 64
+    return piece * run.slice_words if piece < run.slices else (run.n_in + 63) // 64
 
 
 @njit
@@ -36,22 +36,22 @@ def slice_of(run, w):
 
 
 @njit
-def columns_of(run, layer, part):
+def columns_of(run, layer, piece):
     """The inputs of a slice, from and to; all of another layer's."""
     if layer.first:
-        return 64 * first_word(run, part), min(run.n_in, 64 * first_word(run, part + 1))
+        return 64 * first_word(run, piece), min(run.n_in, 64 * first_word(run, piece + 1))
     return 0, layer.n_in
 
 
 @njit
-def inputs_at(run, layer, part):
+def inputs_at(run, layer, piece):
     """Where the inputs of the block's first sample begin, in numbers; or would, if all lay as this slice's do."""
     if layer.first and run.apart:
-        return layer.a_in + part * run.block * layer.ld_in - 64 * first_word(run, part)
+        return layer.a_in + piece * run.block * layer.ld_in - 64 * first_word(run, piece)
     return layer.a_in
 
 
 @njit
-def group_row(run, part, group):
+def group_row(run, piece, group):
     """The offset in bytes of the masks of a slice and a group of 8 samples."""
-    return 8 * words_of(run) * (part * (run.block // 8) + group)
+    return 8 * words_of(run) * (piece * (run.block // 8) + group)
