@@ -285,8 +285,8 @@ class Workspace:
         if not self.shape.is_wide and self.shape.is_chunk(rows):
             return 1
         seconds = rows * SAMPLE_SECONDS + max(rows, FULL_RATE_ROWS) * self.shape.multiply_adds / RATE
-        meetings = self._plan(DELTA, rows)[0] * MEETING_SECONDS
-        return n_threads if seconds * (1 - 1 / n_threads) > meetings else 1
+        _, _, n_together, *_ = self._plan(DELTA, rows)
+        return n_threads if seconds * (1 - 1 / n_threads) > n_together * MEETING_SECONDS else 1
 
     def threads_for_one_call(self, n_threads: int | None, rows: int) -> int:
         """The same for a single call, whose threads have gone to sleep since the last one."""
