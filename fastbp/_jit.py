@@ -11,7 +11,7 @@ kernel is a copy of its function, whose name carries its flavour and the ``FINGE
 machine code. Nothing compiles at import.
 """
 
-# mypy: disable-error-code="attr-defined, no-untyped-call, call-overload"
+# mypy: disable-error-code="attr-defined, no-untyped-call, call-overload, method-assign"
 # numba's type hints cover a part of what is used here, and another part in each of its versions.
 
 from __future__ import annotations

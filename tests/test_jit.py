@@ -6,6 +6,7 @@ A process compiles or loads a kernel once, so whatever is about the disk runs in
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import subprocess
@@ -15,6 +16,8 @@ from pathlib import Path
 
 import pytest
 from numba.core.compiler_machinery import _pass_registry
+from numba.core.errors import TypingError
+from numba.core.types.functions import BaseFunction
 
 from fastbp import _jit
 
@@ -310,6 +313,31 @@ def test_constants_do_not_compile_a_function_again() -> None:
 
     assert both(10) == 21 + 23
     assert len(plus.signatures) == 1
+
+
+def test_numba_is_asked_once_and_then_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    ask = BaseFunction.get_call_type
+
+    def counting(self, context, args, kws):
+        asked.append((self.key, args))
+        return ask(self, context, args, kws)
+
+    monkeypatch.setattr(BaseFunction, "get_call_type", counting)
+
+    def sums(x):
+        return ((x + 1.25) + (x + 2.5)) + ((x + 3.5) + (x + 4.5))
+
+    @_jit.njit
+    def broken(x):
+        return x + "text"
+
+    at = _jit.address(sums, _jit.types.float64(_jit.types.float64))
+    assert ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double)(at)(1.0) == 15.75
+    assert len(asked) == len(set(asked))
+    with pytest.raises(TypingError):
+        _jit.address(lambda x: broken(x), _jit.types.float64(_jit.types.float64))
+    assert BaseFunction.get_call_type is counting
 
 
 def test_passes_that_are_left_out_are_numbas() -> None:
