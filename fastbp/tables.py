@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 
 from . import plan
 from .kernels import activations, costs
-from .kernels.layout import LAYER, PANEL, TILE, leading_dimension, packed_size, pad
+from .kernels.layout import LAYER, PANEL, TILE, TILE_NUMBERS, leading_dimension, packed_size, pad
 from .layers import Dense
 
 # A block's activations should stay in the second-level cache, and give every thread chunks enough. In a wide network
@@ -29,9 +29,6 @@ CHUNK_ROWS, MOST_CHUNK_ROWS, CHUNK_SECONDS = 24, 64, 4e-6
 PART_ROWS, MOST_PARTS, PARTS_BYTES = 120, 4, 1 << 20
 # Or, where a batch is too small for parts and a narrow network's inputs are many, these are cut (kernels/slices.py).
 SLICES, SLICED_INPUTS = 2, 512
-# Rows of a gradient tile, 64 as the inputs that a word of the masks covers: 64 x 32 numbers are 8 KiB, and stay in the
-# first-level cache through their update.
-TILE_ROWS = 64
 # What one thread does, measured roughly: multiply-adds a second, and seconds a sample beside them.
 RATE, SAMPLE_SECONDS = 1.5e11, 5e-8
 
@@ -158,27 +155,36 @@ def _dropout(index: int, rate: float, seed: int | None) -> tuple[int, int, float
     return int(digits.view(np.int64)), int(key.view(np.int64)[0]), 1 / (1 - rate)
 
 
-def tile_table(shape: Shape, layers: np.ndarray, rows: int) -> tuple[np.ndarray, int]:
-    """TILE records of about TILE_ROWS rows, of every layer's panels; and bytes of their masks over ``rows`` samples.
+def _tile_starts(begin: int, end: int, width: int) -> list[tuple[int, int]]:
+    """Rows begin to end of a panel in tiles of about the same height: (from, to)."""
+    words = -(-(end - begin) // 64)
+    tiles = -(-64 * words * width // TILE_NUMBERS)
+    starts = [begin + 64 * (words * k // tiles) for k in range(tiles)]
+    return list(zip(starts, [*starts[1:], end], strict=True))
+
+
+def tile_table(shape: Shape, layers: np.ndarray) -> np.ndarray:
+    """TILE records of every layer's panels.
 
     In a wide network those of the same panel stand together, which its thread reads forward too; else those of the same
     rows, so that a thread needs few of the inputs. The larger ones come first; but where there are slices of inputs,
-    half of the tiles end with the first one.
+    none has rows of two, and half of the tiles end with the first one.
     """
     tiles: list[tuple[int, ...]] = []
-    mask_bytes = 8 * 8 * (-(-rows // 64) + MOST_PARTS)
+    ends = [64 * shape.slice_words[0]] if shape.has_slices else []
     for index, layer in enumerate(layers):
-        n_in, bias = int(layer["n_in"]), int(layer["bias"])
-        columns, starts = range(0, int(layer["width"]), PANEL), range(0, n_in, TILE_ROWS)
-        for i, j in ((i, j) for j in columns for i in starts) if shape.is_wide else product(starts, columns):
-            end = min(i + TILE_ROWS, n_in)
-            tiles.append((index, j, i, end, bias and end == n_in, mask_bytes * len(tiles)))
+        n_in, bias, width = int(layer["n_in"]), int(layer["bias"]), min(PANEL, int(layer["width"]))
+        cuts = [0, *(ends if index == 0 else []), n_in]
+        rows = [tile for cut in pairwise(cuts) for tile in _tile_starts(*cut, width)]
+        columns = range(0, int(layer["width"]), PANEL)
+        for (i, end), j in ((i, j) for j in columns for i in rows) if shape.is_wide else product(rows, columns):
+            tiles.append((index, j, i, end, bias and end == n_in))
     if shape.has_slices:
-        first_slice = shape.slice_words[0] * len(range(0, int(layers[0]["width"]), PANEL))
         inputs = [tile for tile in tiles if tile[0] == 0]
         others = tiles[len(inputs) :]
+        first_slice = sum(tile[3] <= ends[0] for tile in inputs)
         before = max(0, len(tiles) // 2 - first_slice)
         tiles = others[:before] + inputs + others[before:]
     else:
         tiles.sort(key=lambda tile: tile[2] - tile[3])
-    return np.array(tiles, TILE), mask_bytes * len(tiles)
+    return np.array(tiles, TILE)

@@ -31,6 +31,7 @@ from .kernels.layout import (
     STAGE,
     UINT8,
 )
+from .kernels.matmul import GROUP
 from .tables import CHUNK_ROWS, RATE, SAMPLE_SECONDS, SLICES, Shape, layer_table, tile_table
 
 X_KINDS = {"B": UINT8, "f": FLOAT32, "d": FLOAT64}
@@ -53,7 +54,7 @@ MOST_LISTED = 1 << 16
 MOST_PLANS = 64
 
 # What every call sets lies together in the run record, and is written at once: that is ten times quicker than by name.
-_write_data, _write_call, _read_totals = Struct("9q").pack_into, Struct("17q").pack_into, Struct("qd").unpack_from
+_write_data, _write_call, _read_totals = Struct("9q").pack_into, Struct("18q").pack_into, Struct("qd").unpack_from
 _DATA, _CALL, _TOTALS = (RUN.fields[first][1] for first in ("x", "n_alone", "total_correct"))  # type: ignore[index]
 
 
@@ -124,9 +125,8 @@ class Workspace:
         self["n_in"], self["cost"], self["shrink"] = shape.n_in, costs.CODES[shape.cost], 1.0
         if self.layers["drop_rate"].any():
             self["drop"] = address(dropout.drop, dropout.signature(SCALARS[shape.dtype]))
-        self.tiles, mask_bytes = tile_table(shape, self.layers, self.rows)
+        self.tiles = tile_table(shape, self.layers)
         self["n_tiles"], self["tiles"] = len(self.tiles), self.tiles.ctypes.data
-        self._keep("sample_masks", np.zeros(mask_bytes, np.uint8))
         self["part_size"] = shape.packed
 
     def _allocate(self) -> None:
@@ -144,22 +144,21 @@ class Workspace:
         # Long rows of the user's may be a multiple of 1 KiB apart (layout.py), and cost little to copy.
         as_it_lies = shape.n_in <= MOST_IN_PLACE and not self.layers[0]["drop_rate"]
         self._kind_in_place = X_KINDS[dtype.char] if as_it_lies else None
-        words = SLICES * shape.slice_words[1]
-        self._keep("input_masks", _buffer(rows // 8 * words, np.int64))
-        self._keep("group_bytes", _buffer(rows // 8 * words, np.int64))
-        self._keep("upcoming", _buffer(SLICES * rows, np.int64))
         partial = (SLICES - 1) * rows * int(self.layers[0]["ld"]) if shape.has_slices else 0
         self._keep("partial", _buffer(partial, dtype))
-        if self.online:
-            self._list_inputs()
+        self._list_inputs()
 
     def _list_inputs(self) -> None:
-        """Lists for ``kernels/online.py``: where every 64th entry is, then the entries; of every input, and to fill."""
-        self["list_words"] = words = -(-max(self.shape.sizes) // 64)
-        starts, places = 64 * np.arange(words + 1, dtype=np.int64), np.arange(64 * words, dtype=np.uint16)
-        every = np.concatenate([starts.view(np.uint16), places])
-        self._keep("every_input", every)
-        self._keep("nonzero_inputs", np.zeros(len(every) + 64, np.uint16))
+        """Room for lists of inputs, and for online SGD the list of all (``kernels/lists.py``)."""
+        self["list_words"] = words = -(-(max(self.shape.sizes) if self.online else self.shape.n_in) // 64)
+        self["list_bytes"] = 8 * (2 * words + 1) + 2 * (64 * words + 64)
+        lists = SLICES * self.rows // GROUP if self.shape.n_in >= SKIP_MIN_INPUTS else 0
+        self._keep("lists", _buffer(lists * int(self["list_bytes"]), np.uint8))
+        self._keep("listed", _buffer(0 if self.online else lists * GROUP * 64 * words, self.shape.dtype))
+        self._keep("sources", _buffer(2 * SLICES * self.rows, np.int64))
+        if self.online:
+            begins, places = 64 * np.arange(words + 1, dtype=np.int64), np.arange(64 * words, dtype=np.uint16)
+            self._keep("every_input", np.concatenate([begins.view(np.uint16), np.zeros(4 * words, np.uint16), places]))
 
     # ------------------------------------------------------------ what to work on
     def point_at(
@@ -171,7 +170,7 @@ class Workspace:
     ) -> None:
         """Let the next launches take their samples from here; the arrays must stay alive until then."""
         x_at, y_at, weights_at, order_at = address_of(x), address_of(y), address_of(weights), address_of(order)
-        x_kind, skip_zeros = X_KINDS[x.dtype.char], mostly_zero(x)
+        x_kind, skip_zeros = X_KINDS[x.dtype.char], self.shape.n_in <= MOST_LISTED and mostly_zero(x)
         y_kind = self._classes if y is not None and y.dtype.kind == "i" else ROWS
         offset, rest = divmod(x_at - self._acts_at, self._itemsize)
         in_place = x_kind == self._kind_in_place and order is None and not (skip_zeros or rest)
@@ -210,8 +209,9 @@ class Workspace:
             for by_slices in (False, slices > 1):
                 table = self._stage_table(what, parts, each, slices, by_slices)
                 stages += [len(table), table.ctypes.data]
+            by_sample = bool(each or (what == DELTA and self["clip_sample_norm"]))
             sizes = what, batch, self.shape.chunk_rows(batch), each is None, parts, slices, self.shape.words // slices
-            found = self._plans[what, batch, each] = (*stages, *sizes)
+            found = self._plans[what, batch, each] = (*stages, *sizes, by_sample)
         return found
 
     def _stage_table(self, what: int, parts: int, each: Any, slices: int, by_slices: bool) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The matrix product, for every stride that backpropagation walks, and the one that skips zeros."""
+"""The matrix product, for every stride that backpropagation walks, and those over lists of inputs that are not zero."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fastbp._jit import LANES, serial
-from fastbp.kernels.matmul import MASKED_ROWS, masked_matmul, matmul
+from fastbp._jit import COMPRESSES, LANES, serial
+from fastbp.kernels.matmul import GROUP, listed_clear, listed_matmul, listed_outer, listed_step, matmul
 
 Floats = NDArray[np.floating]
 SIZES = [*range(1, 18)]
@@ -23,8 +23,19 @@ def product(one, a, b, init, c, rows, width, k, eta):
 
 
 @serial
-def masked_product(one, a, b, init, c, rows, width, masks, eta):
-    masked_matmul(one, a, b, init, c, rows, width, masks, eta)
+def listed_product(one, a, b, init, c, rows, width, places):
+    listed_matmul(one, a, b, init, c, rows, width, places)
+
+
+@serial
+def outer_product(one, a, b, c, rows, width, places):
+    listed_outer(one, a, b, c, rows, width, places)
+
+
+@serial
+def step(one, c, g, width, places, eta):
+    listed_step(one, c, g, width, places, eta)
+    listed_clear(one, g, width, places)
 
 
 class Walk(NamedTuple):
@@ -47,9 +58,7 @@ def laid_out(a: Floats, walk: Walk) -> tuple[Floats, tuple[int, int, int]]:
     return memory, (memory.ctypes.data, *strides)
 
 
-def multiply(
-    a: Floats, b: Floats, init: Floats, walk: Walk = WALKS[0], masks: NDArray[np.uint64] | None = None
-) -> Floats:
+def multiply(a: Floats, b: Floats, init: Floats, walk: Walk = WALKS[0]) -> Floats:
     """``init + a @ b`` by the kernels; an ``init`` of one dimension is a bias, of two it is C itself, in place."""
     (rows, k), width = a.shape, b.shape[1]
     c = np.full((rows + 1, width + 3), SENTINEL, a.dtype)  # a frame around C, to see that nothing is written there
@@ -59,25 +68,46 @@ def multiply(
         c[:rows, :width] = init
     memory, walked = laid_out(a, walk)  # held on to: an address keeps nothing alive
     other, one = (b.ctypes.data, b.strides[0]), a.dtype.type(1)
-    if masks is None:
-        product(one, walked, other, start, target, rows, width, k, one - one)
-    else:
-        words = masks.shape[1]
-        where = (masks.ctypes.data, 8 * words, words, 0)
-        masked_product(one, walked, other, start, target, rows, width, where, one - one)
+    product(one, walked, other, start, target, rows, width, k, one - one)
     assert (c[rows:] == SENTINEL).all()
     assert (c[:, width:] == SENTINEL).all()
     del memory
     return c[:rows, :width].copy()
 
 
-def masks_of(a: Floats) -> NDArray[np.uint64]:
-    """(groups, words): bit k of a group's words is set where one of its rows is not zero at k."""
-    groups, words = -(-a.shape[0] // MASKED_ROWS), -(-a.shape[1] // 64)
-    masks = np.zeros((groups, words), np.uint64)
-    for r, k in np.argwhere(a != 0):
-        masks[r // MASKED_ROWS, k // 64] |= np.uint64(1) << np.uint64(k % 64)
-    return masks
+class Listed(NamedTuple):
+    """A group's inputs as lists.py leaves them: the 8 of an entry side by side, packed where the CPU packs."""
+
+    x: Floats
+    places: NDArray[np.uint16]
+
+    @property
+    def where(self) -> tuple[int, int]:
+        return self.places.ctypes.data, len(self.places)
+
+
+def listed(a: Floats) -> Listed:
+    """Up to 8 rows of A with NaN wherever nothing may look; rows that are missing to four are zeros."""
+    rows, places = len(a), np.flatnonzero((a != 0).any(axis=0)).astype(np.uint16)
+    x = np.full((len(places) if COMPRESSES else a.shape[1], GROUP), np.nan, a.dtype)
+    x[:, : fours(rows)] = 0
+    x[slice(None) if COMPRESSES else places, :rows] = a[:, places].T
+    return Listed(x, places)
+
+
+def fours(rows: int) -> int:
+    return -(-rows // 4) * 4
+
+
+def sparse(rows: int, k: int, density: float, dtype: type, rng: np.random.Generator) -> Floats:
+    return (rng.normal(size=(rows, k)) * (rng.random((rows, k)) < density)).astype(dtype)
+
+
+def framed(c: Floats, rows: int) -> Floats:
+    """C in a frame, to see that nothing is written there."""
+    frame = np.full((rows + 1, c.shape[1] + 3), SENTINEL, c.dtype)
+    frame[: len(c), : c.shape[1]] = c
+    return frame
 
 
 def widths(dtype: type) -> list[int]:
@@ -140,48 +170,82 @@ def test_one_number_for_every_row_and_k(rng: np.random.Generator) -> None:
 
 
 @pytest.mark.parametrize("density", [0.0, 0.02, 0.2, 1.0])
-@pytest.mark.parametrize("walk", WALKS, ids=lambda walk: walk.name)
+@pytest.mark.parametrize("rows", range(1, GROUP + 1))
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_skipping_zeros_changes_no_bit(dtype: type, walk: Walk, density: float, rng: np.random.Generator) -> None:
-    for rows in SIZES:
+def test_a_list_changes_no_bit(dtype: type, rows: int, density: float, rng: np.random.Generator) -> None:
+    for width in widths(dtype):
         for k in (1, 40, 63, 64, 65, 130):
-            a = (rng.normal(size=(rows, k)) * (rng.random((rows, k)) < density)).astype(dtype)
-            b = rng.normal(size=(k, widths(dtype)[2])).astype(dtype)
-            init = rng.normal(size=(rows, b.shape[1])).astype(dtype)
-            want, got = multiply(a, b, init, walk), multiply(a, b, init, walk, masks_of(a))
-            np.testing.assert_array_equal(bits(got), bits(want))
+            a, b = sparse(rows, k, density, dtype, rng), rng.normal(size=(k, width)).astype(dtype)
+            init, group = rng.normal(size=width).astype(dtype), listed(a)
+            c = framed(np.zeros((0, width), dtype), fours(rows))
+            matrices = (b.ctypes.data, b.strides[0]), (init.ctypes.data, 0), (c.ctypes.data, c.strides[0])
+            listed_product(dtype(1), group.x.ctypes.data, *matrices, min(GROUP, rows + 3), width, group.where)
+            np.testing.assert_array_equal(bits(c[:rows, :width]), bits(multiply(a, b, init)))
+            assert (c[fours(rows) :] == SENTINEL).all()
+            assert (c[:, width:] == SENTINEL).all()
+
+
+@pytest.mark.parametrize("density", [0.0, 0.02, 0.2, 1.0])
+@pytest.mark.parametrize("rows", range(1, GROUP + 1))
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_lists_outer_products_are_the_gradient(
+    dtype: type, rows: int, density: float, rng: np.random.Generator
+) -> None:
+    """To the bits of the product that walks A's columns, and added to what is there; what is not listed stays."""
+    for width in widths(dtype):
+        for k in (1, 40, 130):
+            a, delta = sparse(rows, k, density, dtype, rng), rng.normal(size=(rows, width)).astype(dtype)
+            before, group = rng.normal(size=(k, width)).astype(dtype), listed(a)
+            padded = np.concatenate([delta, np.zeros((fours(rows) - rows, width), dtype)])
+            c = framed(before, k)
+            matrices = (padded.ctypes.data, padded.strides[0]), (c.ctypes.data, c.strides[0])
+            outer_product(dtype(1), group.x.ctypes.data, *matrices, min(GROUP, rows + 3), width, group.where)
+            want = multiply(a.T.copy(), delta, before)
+            np.testing.assert_array_equal(bits(c[group.places, :width]), bits(want[group.places]))
+            idle = np.setdiff1d(np.arange(k), group.places)
+            np.testing.assert_array_equal(c[idle, :width], before[idle])
+            assert (c[k:] == SENTINEL).all()
+            assert (c[:, width:] == SENTINEL).all()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_what_is_masked_is_not_looked_at(dtype: type, rng: np.random.Generator) -> None:
-    """NaN in B is seen by exactly those groups of rows that have the k of its row."""
-    a = np.zeros((17, 70), dtype)
-    a[3, 1], a[9, 66], a[16, 2] = 1, 1, 1
-    b = rng.normal(size=(70, widths(dtype)[-1])).astype(dtype)
-    b[66] = np.nan
-    got = multiply(a, b, np.zeros(b.shape[1], dtype), masks=masks_of(a))
-    seen = np.isnan(got)
-    np.testing.assert_array_equal(seen.all(axis=1), np.arange(17) // MASKED_ROWS == 1)
-    np.testing.assert_array_equal(seen.any(axis=1), seen.all(axis=1))
-    np.testing.assert_array_equal(got[3], b[1])
+def test_what_is_not_listed_is_not_looked_at(dtype: type, rng: np.random.Generator) -> None:
+    """NaN in a row of B reaches every row of a group that lists it, and no other group."""
+    a, b = np.zeros((8, 70), dtype), rng.normal(size=(70, widths(dtype)[-1])).astype(dtype)
+    a[3, 1], b[66] = 1, np.nan
+    zeros, c = np.zeros(b.shape[1], dtype), np.full((8, b.shape[1]), SENTINEL, dtype)
+    matrices = (b.ctypes.data, b.strides[0]), (zeros.ctypes.data, 0), (c.ctypes.data, c.strides[0])
+    for ink in (0, 1):
+        a[0, 66] = ink
+        group = listed(a)
+        listed_product(dtype(1), group.x.ctypes.data, *matrices, 8, b.shape[1], group.where)
+        assert np.isnan(c).all() == bool(ink)
+        assert np.isnan(c).any() == bool(ink)
+        if not ink:
+            np.testing.assert_array_equal(c[3], b[1])
 
 
-@pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("rows", [1, 8, 21])
-def test_a_step_is_the_product_and_then_the_update(
-    dtype: type, rows: int, masked: bool, rng: np.random.Generator
-) -> None:
-    a = (rng.normal(size=(rows, 40)) * (rng.random((rows, 40)) < 0.1)).astype(dtype)
-    a[: rows // 2] = 0  # groups that nothing changes
+def test_a_step_is_the_product_and_then_the_update(dtype: type, rows: int, rng: np.random.Generator) -> None:
+    a = sparse(rows, 40, 0.1, dtype, rng)
     b, w, eta = rng.normal(size=(40, 32)).astype(dtype), rng.normal(size=(rows, 32)).astype(dtype), dtype(0.3)
-    masks, zeros, gradient = masks_of(a), np.zeros(32, dtype), multiply(a, b, np.zeros(32, dtype))
+    zeros, gradient = np.zeros(32, dtype), multiply(a, b, np.zeros(32, dtype))
     strides = (a.ctypes.data, *a.strides), (b.ctypes.data, b.strides[0]), (zeros.ctypes.data, 0)
     stepped = w.copy()
-    where = (stepped.ctypes.data, stepped.strides[0])
-    if masked:
-        words = masks.shape[1]
-        masked_product(dtype(1), *strides, where, rows, 32, (masks.ctypes.data, 8 * words, words, 0), eta)
-    else:
-        product(dtype(1), *strides, where, rows, 32, 40, eta)
+    product(dtype(1), *strides, (stepped.ctypes.data, stepped.strides[0]), rows, 32, 40, eta)
     np.testing.assert_array_equal(stepped, w - eta * gradient)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_step_of_listed_rows(dtype: type, rng: np.random.Generator) -> None:
+    """W -= eta g in the rows that a list names, whose g is zero then; in no other."""
+    for width in widths(dtype):
+        g, w, eta = rng.normal(size=(40, width)).astype(dtype), rng.normal(size=(40, width)).astype(dtype), dtype(0.3)
+        places, total, stepped = np.array([0, 3, 4, 39], np.uint16), framed(g, 40), framed(w, 40)
+        matrices = (stepped.ctypes.data, stepped.strides[0]), (total.ctypes.data, total.strides[0])
+        step(dtype(1), *matrices, width, (places.ctypes.data, len(places)), eta)
+        w[places] -= eta * g[places]
+        g[places] = 0
+        np.testing.assert_array_equal(stepped, framed(w, 40))
+        np.testing.assert_array_equal(total, framed(g, 40))

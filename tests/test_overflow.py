@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 import fastbp
 
@@ -15,3 +16,18 @@ def test_the_gradient_of_an_infinite_cost_is_still_a_gradient() -> None:
     for _ in range(3):  # 2 * 2e25; not what the memory happened to hold
         np.testing.assert_allclose(network.gradient(x, y).flat, [4e25], rtol=1e-6)
         np.testing.assert_allclose(network.per_sample_gradients(x, y), [[4e25]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "float32"])
+@pytest.mark.parametrize("n", [1, 3, 9, 14])
+def test_what_an_overflow_left_behind_reaches_nobody(kind: str, n: int, rng: np.random.Generator) -> None:
+    """Buffers hold whole groups of 8 samples: rows of an earlier call's lie behind those of a smaller one."""
+    x = (rng.integers(1, 256, (16, 100)) * (rng.random((16, 100)) < 0.2)).astype(kind)
+    y, layers = rng.normal(size=(16, 3)), [fastbp.Dense(5, "identity"), fastbp.Dense(3, "identity")]
+    network = fastbp.Network(100, layers, cost="half_sum_of_squares", dtype="float32", seed=1)
+    theta = network.get_parameters()
+    network.set_parameters(np.full_like(theta, 3e38))
+    assert not np.isfinite(network.gradient(x, y).flat).all()
+    network.set_parameters(theta)
+    want = fastbp.Network(100, layers, cost="half_sum_of_squares", dtype="float32", seed=1).gradient(x[:n], y[:n])
+    np.testing.assert_array_equal(network.gradient(x[:n], y[:n]).flat, want.flat)

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fastbp._jit import LANES, serial
+from fastbp._jit import COMPRESSES, LANES, serial
 from fastbp.kernels import functions, memory
 from fastbp.kernels.memory import lanes_of, load, load_like, size_of, store
 
@@ -167,6 +167,21 @@ def marked_bytes(address):
 
 
 @serial
+def union(table, offset):
+    return memory.union_of_bytes(table, offset)
+
+
+@serial
+def spread(one, source, row, target):
+    memory.spread_bytes(one, source, row, target)
+
+
+@serial
+def compress(bits, table, offset, target, row):
+    memory.compress_rows(bits, table, offset, target, row)
+
+
+@serial
 def compared(one, x, y):
     a = load(one, x)
     b = load_like(a, y)
@@ -223,6 +238,30 @@ def test_nonzero_byte_bits(density: float, rng: np.random.Generator) -> None:
     for first in range(20):  # at any alignment
         x = np.where(rng.random(84) < density, rng.integers(1, 256, 84), 0).astype(np.uint8)
         assert marked_bytes(x.ctypes.data + first) == as_word(x[first : first + 64] != 0)
+
+
+@pytest.mark.parametrize("density", [0.0, 0.02, 0.5, 1.0])
+def test_what_four_rows_of_bytes_have(density: float, rng: np.random.Generator) -> None:
+    """The union of their marks; and, where the CPU packs, those that are marked, one behind the other."""
+    for first in range(20):
+        x = np.where(rng.random((4, 84)) < density, rng.integers(1, 256, (4, 84)), 0).astype(np.uint8)
+        table = x.ctypes.data + 84 * np.array([2, 0, 3, 1])  # in any order
+        marks = (x[:, first : first + 64] != 0).any(axis=0)
+        assert union(table.ctypes.data, first) == as_word(marks)
+        if COMPRESSES:
+            packed = np.zeros((4, 80), np.uint8)
+            compress(as_word(marks), table.ctypes.data, first, packed.ctypes.data, 80)
+            np.testing.assert_array_equal(packed[:, : marks.sum()], x[[2, 0, 3, 1], first : first + 64][:, marks])
+            assert (packed[:, 64:] == 0).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_bytes_of_8_rows_side_by_side(dtype: type, rng: np.random.Generator) -> None:
+    n = 4 * LANES
+    x, got = rng.integers(0, 256, (8, n + 5), np.uint8), np.full(8 * n + 1, -1, dtype)
+    spread(dtype(1), x.ctypes.data, x.strides[0], got.ctypes.data)
+    np.testing.assert_array_equal(got[:-1].reshape(n, 8), x[:, :n].T * dtype(1 / 255))
+    assert got[-1] == -1
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

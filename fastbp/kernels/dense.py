@@ -13,11 +13,24 @@ from __future__ import annotations
 
 from .._jit import njit
 from .dots import dot_rows
-from .gather import mark_samples, prefetched_in_product
-from .layout import PAD, PANEL
-from .matmul import MASKED_ROWS, ROWS, masked_matmul, matmul, whole_rows
-from .memory import lanes_of, load, load_scalar, number, size_of, splat, store, store_scalar, transpose_block
-from .slices import columns_of, first_word, group_row, inputs_at, slice_of, words_of
+from .gather import is_listed
+from .layout import PAD, PANEL, TILE_NUMBERS
+from .lists import list_marked, listed_inputs
+from .matmul import GROUP, listed_clear, listed_matmul, listed_outer, listed_step, matmul, whole_rows
+from .memory import (
+    clear,
+    lanes_of,
+    load,
+    load_scalar,
+    number,
+    scratch_tile,
+    size_of,
+    splat,
+    store,
+    store_scalar,
+    transpose_block,
+)
+from .slices import columns_of, inputs_at, slice_of
 
 # Samples that a gradient tile sums at once: their part of a_in and delta stays in the first-level cache.
 SUM_BLOCK = 256
@@ -35,30 +48,27 @@ def panel_width(width, j):
 def dense_forward(one, run, layer, piece, r0, r1, j0, j1):
     """z[r] = a_in[r] W + b for rows r0 to r1 and columns j0 to j1, whole panels; or what a slice of the inputs brings.
 
-    The first slice's goes where z belongs, b with it. Another's is added there; or, where slices lie apart and another
-    thread is at work on z, it goes into ``partial``, for ``add_slices``: the same sum. The first layer skips zero
-    inputs where asked to. A block's buffers hold whole groups of 8 rows, and chunks begin at them: rows beyond r1 are
-    nobody's. Where x serves as it lies, nothing says that there is more of it.
+    The first slice's goes where z belongs, b with it, and another's into ``partial``, for ``add_slices``. The first
+    layer skips zero inputs where asked to. A block's buffers hold whole groups of 8 rows, and chunks begin at them:
+    rows beyond r1 are nobody's. Where x serves as it lies, nothing says that there is more of it.
     """
     size, (i0, i1) = size_of(one), columns_of(run, layer, piece)
     a = run.acts + size * (inputs_at(run, layer, piece) + r0 * layer.ld_in + i0)
-    alone = piece == 0 or not run.apart
-    z = run.acts + size * layer.z if alone else run.partial + size * (piece - 1) * run.block * layer.ld
-    step = number(one, -1.0 if piece > 0 and alone else 0.0)  # z -= -1 (a_in W)
+    z = run.acts + size * layer.z if piece == 0 else run.partial + size * (piece - 1) * run.block * layer.ld
     for j in range(j0, j1, PANEL):
         width = panel_width(layer.width, j)
         w, row = run.theta + size * (layer.w + j * (layer.n_in + 1)), size * width
-        operands = (a, size * layer.ld_in, size), (w + row * i0, row)
         bias = (w + row * layer.n_in if piece == 0 else run.zeros, 0)
         to = (z + size * (r0 * layer.ld + j), size * layer.ld)
-        if run.skip_zeros and layer.first:
-            words = first_word(run, piece + 1) - first_word(run, piece)
-            upcoming = run.upcoming + 8 * (piece * run.block + r0) if j == 0 and prefetched_in_product(run) else 0
-            masks = (run.input_masks + group_row(run, piece, r0 // MASKED_ROWS), 8 * words_of(run), words, upcoming)
-            masked_matmul(one, *operands, bias, to, whole_rows(r1 - r0, ROWS), width, masks, step)
+        if is_listed(run) and layer.first:
+            for r in range(r0, r1, GROUP):
+                x, places = listed_inputs(one, run, piece, r, i0, i1)
+                here = (to[0] + size * layer.ld * (r - r0), to[1])
+                listed_matmul(one, x, (w, row), bias, here, min(GROUP, r1 - r + 3), width, places)
         else:
             rows = r1 - r0 if run.in_place and layer.first else whole_rows(r1 - r0, 4)
-            matmul(one, *operands, bias, to, rows, width, i1 - i0, step)
+            no_step = number(one, 0.0)
+            matmul(one, (a, size * layer.ld_in, size), (w + row * i0, row), bias, to, rows, width, i1 - i0, no_step)
 
 
 @njit
@@ -122,32 +132,83 @@ def bias_gradient(one, delta, samples, init, to, width, eta):
 
 
 @njit
-def dense_gradient(one, run, layer, tile, rows, masks, g, w, eta):
+def whole_fours(one, delta, rows, width, room):
+    """Copy a few rows of deltas, (address, stride), into ``room``, and zeros behind them."""
+    address, stride = delta
+    size, row = size_of(one), size_of(one) * width
+    for r in range(GROUP):
+        for at in range(0, row, size * lanes_of(one)):
+            store(load(one, address + stride * r + at) if r < rows else splat(number(one, 0.0)), room + row * r + at)
+    return room, row
+
+
+@njit
+def sum_listed(one, run, layer, tile, r0, r1, g, room):
+    """g[i] += the sum over rows r0 to r1 of a_in[r, i] delta[r], for the inputs of a tile that are listed."""
+    size, width, piece = size_of(one), panel_width(layer.width, tile.j0), slice_of(run, tile.i0 // 64)
+    for r in range(r0, r1, GROUP):
+        x, places = listed_inputs(one, run, piece, r, tile.i0, tile.i1)
+        delta = (run.deltas + size * (layer.d + r * layer.ld + tile.j0), size * layer.ld)
+        if r + GROUP > r1:
+            delta = whole_fours(one, delta, r1 - r, width, room)
+        listed_outer(one, x, delta, (g, size * width), min(GROUP, r1 - r + 3), width, places)
+
+
+@njit
+def step_by(one, w, g, start, stop, eta):
+    """W -= eta g, ``start`` to ``stop`` bytes behind these addresses."""
+    for at in range(start, stop, size_of(one) * lanes_of(one)):
+        store(load(one, w + at) - eta * load(one, g + at), w + at)
+
+
+@njit
+def listed_gradient(one, run, layer, tile, r0, r1, g, w, eta):
+    """What ``dense_gradient`` does to W, or its gradient, where the inputs are listed.
+
+    With eta nobody else wants the gradient, unless it goes on: then it stays in the first-level cache, and rows that no
+    sample lists are left alone.
+    """
+    width, piece = panel_width(layer.width, tile.j0), slice_of(run, tile.i0 // 64)
+    row, scratch = size_of(one) * width, scratch_tile(one)
+    start, stop, room = row * tile.i0, row * tile.i1, scratch + size_of(one) * TILE_NUMBERS
+    places = room + row * GROUP
+    passing = eta != 0.0 and not run.keep_gradient
+    listed = places, list_marked(run, piece, r0, r1, tile.i0, tile.i1, places) if passing else 0
+    total = scratch - start if passing else g
+    if passing:
+        listed_clear(one, (total, row), width, listed)
+    elif not run.keep_gradient:
+        clear(one, g + start, g + stop)
+    sum_listed(one, run, layer, tile, r0, r1, total, room)
+    if passing:
+        listed_step(one, (w, row), (total, row), width, listed, eta)
+    elif eta != 0.0:
+        step_by(one, w, g, start, stop, eta)
+
+
+@njit
+def dense_gradient(one, run, layer, tile, rows, g, w, eta):
     """Sum rows (r0, r1) of the block into one tile of the gradient, in a panel at g; or, with eta, step by it at w.
 
     It starts from what is there if ``run.keep_gradient``. Samples are summed SUM_BLOCK at a time; with eta, the last of
-    them go with all before them into W: W -= eta g. ``masks``: room for the tile's masks over these rows.
+    them go with all before them into W: W -= eta g.
     """
     size, width, height = size_of(one), panel_width(layer.width, tile.j0), tile.i1 - tile.i0
     row, first, bias = size * width, size * width * tile.i0, size * width * layer.n_in
-    skip_zeros = run.skip_zeros and layer.first
     r0, r1 = rows
-    words = (r1 - r0 + 63) // 64
-    if skip_zeros:
-        mark_samples(run, tile.i0 // 64, r0, r1, masks, words)
-    inputs = inputs_at(run, layer, slice_of(run, tile.i0 // 64))
+    listed = is_listed(run) and layer.first
+    if listed:
+        listed_gradient(one, run, layer, tile, r0, r1, g, w, eta)
     for s0 in range(r0, max(r1, r0 + 1), SUM_BLOCK):
         keep = run.keep_gradient or s0 > r0
         samples = min(SUM_BLOCK, r1 - s0)
         step = eta if s0 + samples == r1 else number(one, 0.0)
         to = w if step != 0.0 else g
         delta = (run.deltas + size * (layer.d + s0 * layer.ld + tile.j0), size * layer.ld)
-        a = (run.acts + size * (inputs + s0 * layer.ld_in + tile.i0), size, size * layer.ld_in)
-        init = (g + first, row) if keep else (run.zeros, 0)
-        if skip_zeros:
-            some = (masks + (s0 - r0) // 8, 8 * words, (samples + 63) // 64, 0)
-            masked_matmul(one, a, delta, init, (to + first, row), height, width, some, step)
-        else:
+        if not listed:
+            inputs = inputs_at(run, layer, slice_of(run, tile.i0 // 64))
+            a = (run.acts + size * (inputs + s0 * layer.ld_in + tile.i0), size, size * layer.ld_in)
+            init = (g + first, row) if keep else (run.zeros, 0)
             matmul(one, a, delta, init, (to + first, row), height, width, samples, step)
         if tile.bias:
             bias_gradient(one, delta, samples, g + bias if keep else run.zeros, to + bias, width, step)

@@ -1,46 +1,30 @@
-"""From the data as it is to a block of samples that kernels work on: gather, convert, and note where zeros are.
+"""From the data as it is to a block of samples that kernels work on: gather and convert, targets and weights too.
 
-81 % of MNIST's pixels are 0, and 0 adds nothing to a sum. So while a sample is copied, its non-zero inputs are marked
-in bit masks, and the first layer's products skip what is zero for a whole group (``masked_matmul``):
-
-    forward    8 samples share a mask over the inputs: 46 % of MNIST's pixels are non-zero in one of 8 digits
-    gradient   8 neighbouring inputs share a mask over the samples: 40 % of samples have ink in one of 8 pixels
-
-The masks cost about as much as copying the sample, and the result has the same bits as without them. Online SGD, which
-has one sample at a time, lists its inputs instead (online.py).
+Where most inputs are zero lists.py takes over: there only what is listed is converted.
 """
 
 from __future__ import annotations
 
-from .._jit import COMPRESSES, float32, float64, njit
+from .._jit import float32, float64, njit
 from .dropout import drop_rows
 from .layout import CLASSES, FLOAT32, ROWS, SMOOTHED, UINT8
-from .matmul import MASKED_ROWS
 from .memory import (
-    compress_bytes,
-    count_bits,
     lanes_of,
     load,
     load_byte,
     load_bytes,
     load_first,
     load_int,
-    load_place,
     load_scalar,
-    nonzero_bits,
-    nonzero_byte_bits,
-    nonzero_eights,
     number,
     one_hot,
     prefetch,
     size_of,
     store,
-    store_byte,
     store_int,
-    store_places,
     store_scalar,
 )
-from .slices import first_word, group_row, inputs_at, slice_of, words_of
+from .slices import first_word, inputs_at
 
 SCALE = 1.0 / 255.0
 # Rows come in random order, which no hardware prefetcher can guess: ask for the one that this thread will take in the
@@ -83,9 +67,27 @@ def convert(one, kind, source, target, count):
 
 
 @njit
-def prefetched_in_product(run):
-    """Whether the first layer's product prefetches the rows to come, and not who gathers."""
-    return run.skip_zeros and run.x_kind == UINT8 and not run.nonzero_inputs
+def is_listed(run):
+    """Whether the first layer's products walk lists (lists.py); what looks at one sample alone wants whole rows."""
+    return run.skip_zeros and not run.by_sample
+
+
+@njit
+def bytes_suffice(run, layer):
+    """Whether lists are made from the data's bytes, and not from the rows that these are converted to."""
+    return run.x_kind == UINT8 and not layer.drop_rate
+
+
+@njit
+def prefetched_in_lists(run):
+    """Whether rows to come are prefetched while lists are made, word by word, and not by who gathers."""
+    return is_listed(run) and run.x_kind == UINT8 and not run.every_input
+
+
+@njit
+def source_of(run, piece, r):
+    """Where to note the address of row r's bytes for a slice; and, behind those of all, of the row after it."""
+    return run.sources + 8 * (piece * run.block + r)
 
 
 @njit
@@ -94,9 +96,9 @@ def prefetch_upcoming(run, pieces, r, row_bytes, start, stop):
     ahead = run.batch if AHEAD <= run.batch <= MOST_AHEAD else AHEAD
     is_more = run.first + r + ahead < run.stop
     at = run.x + sample_at(run, r + ahead if is_more else r) * row_bytes
-    if prefetched_in_product(run):
+    if prefetched_in_lists(run):
         for piece in range(pieces[0], pieces[1]):
-            store_int(at + 64 * first_word(run, piece), run.upcoming + 8 * (piece * run.block + r))
+            store_int(at, source_of(run, piece + run.slices, r))
     elif is_more and run.order:
         for line in range(start, stop, 64):
             prefetch(at + line)
@@ -106,127 +108,24 @@ def prefetch_upcoming(run, pieces, r, row_bytes, start, stop):
 
 @njit
 def gather_inputs(one, run, layer, pieces, r0, r1):
-    """Copy the slices ``pieces``, (from, to), of rows r0 to r1 of the inputs, as numbers of the network's dtype."""
+    """Copy the slices ``pieces``, (from, to), of rows r0 to r1 of the inputs, as numbers of the network's dtype.
+
+    Where lists are made from bytes, note where these are instead.
+    """
     itemsize, size = 1 << (run.x_kind + 1) if run.x_kind else 1, size_of(one)
     i0, i1 = 64 * first_word(run, pieces[0]), min(run.n_in, 64 * first_word(run, pieces[1]))
     row_bytes, start, stop = run.n_in * itemsize, i0 * itemsize, i1 * itemsize
     rows, ld = run.acts + size * inputs_at(run, layer, pieces[0]), size * layer.ld_in
-    bytes_suffice = run.x_kind == UINT8 and not layer.drop_rate
-    is_listed = run.skip_zeros and run.nonzero_inputs != 0
+    from_bytes = is_listed(run) and bytes_suffice(run, layer)
     for r in range(r0, r1):
         prefetch_upcoming(run, pieces, r, row_bytes, start, stop)
         source, target = run.x + sample_at(run, r) * row_bytes, rows + ld * r
-        if not (is_listed and bytes_suffice):
+        if not from_bytes:
             convert(one, run.x_kind, source + start, target + size * i0, i1 - i0)
         if layer.drop_rate:
             drop_rows(run, layer, r, r + 1, target, target, i0, i1)
-        source = source if bytes_suffice else 0
-        if is_listed:  # one sample leaves the next row free
-            list_inputs(one, run, source, target, target + ld)
-        elif run.skip_zeros:
-            for piece in range(pieces[0], pieces[1]):
-                mark_sample(one, run, piece, source, target, r)
-
-
-@njit
-def input_bits(one, run, source, row, w):
-    """Which of the inputs 64 w to 64 w + 63 are not zero: from the sample's bytes, or, if 0, its row of activations.
-
-    The last inputs may be fewer: then the last 64 bytes are looked at (kernels skip zeros of 64 inputs or more).
-    """
-    rest = min(64, run.n_in - 64 * w)
-    if rest == 64:
-        return nonzero_byte_bits(source + 64 * w) if source else nonzero_bits(one, row + size_of(one) * 64 * w)
-    if source:
-        return (nonzero_byte_bits(source + run.n_in - 64) >> (64 - rest)) & ((1 << rest) - 1)
-    return nonzero_bits(one, row + size_of(one) * 64 * w) & ((1 << rest) - 1)
-
-
-@njit
-def mark_sample(one, run, piece, source, row, r):
-    """Note which inputs of sample r are not zero: from its bytes at ``source``, or, if 0, from its row of activations.
-
-    For each group of 8 samples, ``input_masks`` has 64-bit words over the slice's inputs, and ``group_bytes`` for each
-    such word a byte a sample, with a bit for each 8 inputs; phase 2 turns those into masks over the samples. What a
-    group writes lies together: two threads that write into one cache line take turns to own it; that cost half of
-    phase 1.
-    """
-    w0, w1 = first_word(run, piece), first_word(run, piece + 1)
-    whole, earlier = min(w1, run.n_in // 64) if source else w0, -1 if r % MASKED_ROWS else 0
-    at = group_row(run, piece, r // MASKED_ROWS) - 8 * w0
-    shared, group_bytes = run.input_masks + at, run.group_bytes + at + r % MASKED_ROWS
-    for w in range(w0, whole):
-        store_int((load_int(shared + 8 * w) & earlier) | nonzero_byte_bits(source + 64 * w), shared + 8 * w)
-        store_byte(nonzero_eights(source + 64 * w), group_bytes + 8 * w)
-    for w in range(whole, w1):
-        bits = input_bits(one, run, source, row, w)
-        store_int((load_int(shared + 8 * w) & earlier) | bits, shared + 8 * w)
-        store_byte(bytes_marked(bits), group_bytes + 8 * w)
-
-
-@njit
-def list_inputs(one, run, source, row, packed):
-    """List the inputs of the only sample that are not zero: numbers at the row's front, places, where a word's begin.
-
-    From its bytes at ``source``, or, if 0, from its row of activations. CHAINS zeros stand behind the list.
-    """
-    words, entry, size = (run.n_in + 63) // 64, 0, size_of(one)
-    places = run.nonzero_inputs + 8 * (run.list_words + 1)
-    for w in range(words):
-        bits = input_bits(one, run, source, row, w)
-        store_int(entry, run.nonzero_inputs + 8 * w)
-        store_places(bits, 64 * w, places + 2 * entry)
-        if COMPRESSES and source:
-            rest = max(0, 64 * w + 64 - run.n_in)
-            compress_bytes(bits << rest, source + 64 * w - rest, packed + entry)
-        entry += count_bits(bits)
-    store_int(entry, run.nonzero_inputs + 8 * words)
-    store_int(0, places + 2 * entry)
-    if source:
-        if not COMPRESSES:
-            for k in range(entry):
-                store_byte(load_byte(source + load_place(places + 2 * k)), packed + k)
-        convert(one, UINT8, packed, row, entry)
-    else:
-        for k in range(entry):
-            store_scalar(load_scalar(one, row + size * load_place(places + 2 * k)), row + size * k)
-    for k in range(entry, entry + CHAINS):
-        store_scalar(number(one, 0.0), row + size * k)
-
-
-@njit
-def bytes_marked(bits):
-    """8 bits that say which of the 8 bytes of a word are not zero (Warren, Hacker's Delight, 6-1)."""
-    low = 0x7F7F7F7F7F7F7F7F
-    high_bits = (((bits & low) + low) | bits) & ~low
-    return (((high_bits >> 7) & 0x0101010101010101) * 0x0102040810204080) >> 56
-
-
-@njit
-def transpose_bits(x):
-    """Transpose an 8 x 8 matrix of bits: bit b of byte s becomes bit s of byte b (Hacker's Delight, 7-3)."""
-    swap = (x ^ (x >> 7)) & 0x00AA00AA00AA00AA
-    x = x ^ swap ^ (swap << 7)
-    swap = (x ^ (x >> 14)) & 0x0000CCCC0000CCCC
-    x = x ^ swap ^ (swap << 14)
-    swap = (x ^ (x >> 28)) & 0x00000000F0F0F0F0
-    return x ^ swap ^ (swap << 28)
-
-
-@njit
-def mark_samples(run, w, r0, r1, masks, words):
-    """Masks over rows r0 to r1 for each of the 8 groups of inputs 64 w to 64 w + 63: ``words`` words a group."""
-    piece = slice_of(run, w)
-    at, row = run.group_bytes + group_row(run, piece, 0) + 8 * (w - first_word(run, piece)), 8 * words_of(run)
-    for word in range(8 * words):
-        store_int(0, masks + 8 * word)
-    for s in range(r0, r1, 8):
-        marks = load_int(at + row * (s // MASKED_ROWS))
-        if s + 8 > r1:
-            marks &= (1 << (8 * (r1 - s))) - 1
-        marks = transpose_bits(marks)
-        for group in range(8):
-            store_byte(marks >> (8 * group), masks + 8 * words * group + (s - r0) // 8)
+        for piece in range(pieces[0], pieces[1]):
+            store_int(source if from_bytes else 0, source_of(run, piece, r))
 
 
 @njit

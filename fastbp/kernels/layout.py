@@ -15,6 +15,9 @@ import numpy as np
 
 PANEL = 32
 PAD = 16
+# Numbers of a gradient's tile, at most: they stay in the first-level cache through their sum and their update. Its rows
+# are a multiple of 64, as what a list says of them (lists.py).
+TILE_NUMBERS = 8192
 
 # Kinds of input, as the gather kernel finds them.
 UINT8, FLOAT32, FLOAT64 = range(3)
@@ -37,9 +40,8 @@ LAYER = _record(
     "first n_in n_out width bias activation flat w wt a_in ld_in z a d ld at drop_rate drop_key", "drop_scale"
 )
 
-# One row a task of phase 2: columns j0.. of a panel, rows i0 to i1, whether the bias row comes along, and the byte
-# at which the task keeps its masks over the samples.
-TILE = _record("layer j0 i0 i1 bias masks")
+# One row a task of phase 2: columns j0.. of a panel, rows i0 to i1, and whether the bias row comes along.
+TILE = _record("layer j0 i0 i1 bias")
 
 # One row a stage of a launch: a compiled task and how often to run it (0: once a chunk of the block's samples). A stage
 # of ``samples`` says which part of the network to compute: layers forward_from to forward_to, the outputs' cost, back
@@ -60,9 +62,9 @@ RUN = _record(
     "at drop "
     # parameters, gradient and the optimizer's state, all packed; rows of a block's samples; zeros to read
     "flat_state1 flat_state2 theta wt grad state1 state2 acts deltas column_costs zeros "
-    # where x is not zero: the masks of the block (gather.py); or, one sample at a time, a list (online.py); and the
-    # addresses of rows to ask for
-    "n_in input_masks group_bytes sample_masks nonzero_inputs every_input list_words upcoming "
+    # where x is not zero: lists, bytes from one to the next and words of 64 inputs of the longest; for online SGD, a
+    # list of every input; the inputs that are listed; addresses of rows' bytes, and of those to ask for (lists.py)
+    "n_in lists list_bytes list_words every_input listed sources "
     # what all slices of the inputs but the first bring to z, and whether they lie apart (slices.py)
     "partial apart "
     # numbers of a row of inputs that are gathered, and of a slice of one
@@ -80,10 +82,11 @@ RUN = _record(
     # its cost and hits
     "epoch epoch_start epoch_stop epoch_costs epoch_hits "
     # what to compute: the stages at work; those of one thread and of a team; samples of a batch and of a chunk, whether
-    # to average, the parts that have gradients of their own, slices of the inputs and words of one; flat parameters and
+    # to average, the parts that have gradients of their own, slices of the inputs and words of one, whether
+    # tasks want each sample's inputs; flat parameters and
     # gradient; where the outputs go (0: nowhere); hits and, as the first of the floats, the cost of all samples
     "n_stages stages n_alone stages_alone n_together stages_together what batch chunk_rows average parts "
-    "slices slice_words flat_theta flat_grad out count_hits total_correct",
+    "slices slice_words by_sample flat_theta flat_grad out count_hits total_correct",
     "total_cost scale eta l1 l2 momentum beta1 beta2 epsilon weight_decay correction1 correction2 "
     # limits (0: none), and what clipping leaves of the batch's gradient
     "clip_norm clip_sample_norm max_norm shrink",

@@ -15,20 +15,33 @@ nor on how rows and columns are cut among threads.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from .._jit import VECTOR_REGISTERS, cgutils, intrinsic, ir, njit, types
-from .simd import I64, Vector, emit_fma, emit_load, emit_load_splat, emit_prefetch, emit_splat, emit_store
+from .._jit import COMPRESSES, VECTOR_REGISTERS, cgutils, intrinsic, njit, types
+from .simd import (
+    I16,
+    I64,
+    Vector,
+    emit_constant,
+    emit_fma,
+    emit_load,
+    emit_load_splat,
+    emit_prefetch,
+    emit_splat,
+    emit_store,
+)
 
 # 8 x 2 accumulators, 2 vectors of B and a broadcast fit 32 registers; with 16 registers 8 x 2 would spill.
 ROWS = 8 if VECTOR_REGISTERS >= 32 else 4
 # Blocks for the rows that remain. Each height more costs 0.3 s of compilation; so callers whose buffers have room for
 # whole blocks round up instead (``whole_rows``).
 HEIGHTS = (8, 4, 1) if ROWS == 8 else (4, 1)
-# Rows that share a mask in masked_matmul, whatever ROWS is.
-MASKED_ROWS = 8
+# Samples that share a list (lists.py).
+GROUP = 8
+# Blocks of products over lists, whose rows are rounded up to whole ones.
+LISTED_HEIGHTS = HEIGHTS[:-1]
 # What full blocks read so many steps later is prefetched: rows of W or of activations that no first-level cache holds.
 AHEAD = 8
 
@@ -52,68 +65,47 @@ def while_room(b: Any, counter: Any, step: int, limit: Any) -> Iterator[Any]:
 
 @contextmanager
 def _every_step(b: Any, steps: Any) -> Iterator[Any]:
-    """Emit the loop over k = 0 .. steps - 1."""
+    """Emit the loop over k = 0 .. steps - 1: (k of A, k of B)."""
     with cgutils.for_range(b, steps) as loop:
-        yield loop.index
+        yield loop.index, loop.index
 
 
 @contextmanager
-def _marked_steps(b: Any, masks: Any, upcoming: Any) -> Iterator[Any]:
-    """Emit the loop over those k whose bit is set in ``masks``, (address of 64-bit words, how many).
+def _listed_steps(b: Any, places: Any) -> Iterator[Any]:
+    """Emit the loop over a list, (address of its places, how many): (k of A, k of B).
 
-    While it works on word w it asks for the w-th cache line at each of MASKED_ROWS addresses at ``upcoming``, if not 0.
+    Of B it is the place; of A, where the CPU packs, the entry.
     """
-    address, words = masks
-    left = cgutils.alloca_once(b, I64)
-    with cgutils.for_range(b, words) as loop:
-        word = b.load(b.inttoptr(b.add(address, b.mul(loop.index, I64(8))), I64.as_pointer()), typ=I64)
-        b.store(word, left)
-        first = b.mul(loop.index, I64(64))
-        with b.if_then(b.icmp_signed("!=", upcoming, I64(0))):
-            for r in range(MASKED_ROWS):
-                at = b.load(b.inttoptr(b.add(upcoming, I64(8 * r)), I64.as_pointer()), typ=I64)
-                emit_prefetch(b, b.add(at, first), level=2)
-        test, body, done = (b.append_basic_block(name) for name in ("bits", "bit", "no_bits"))
-        b.branch(test)
-        b.position_at_end(test)
-        word = b.load(left)
-        b.cbranch(b.icmp_unsigned("!=", word, I64(0)), body, done)
-        b.position_at_end(body)
-        yield b.add(first, b.cttz(word, ir.Constant(ir.IntType(1), 1)))
-        b.store(b.and_(word, b.sub(word, I64(1))), left)
-        b.branch(test)
-        b.position_at_end(done)
-
-
-@contextmanager
-def _unless_idle(b: Any, eta: Any, init_row: Any, masks: Any) -> Iterator[None]:
-    """Emit what follows for blocks that change something: a step by a product that is zero does not."""
-    address, words = masks
-    some = cgutils.alloca_once_value(b, I64(0))
-    with cgutils.for_range(b, words) as loop:
-        word = b.load(b.inttoptr(b.add(address, b.mul(loop.index, I64(8))), I64.as_pointer()), typ=I64)
-        b.store(b.or_(b.load(some), word), some)
-    is_step = b.and_(b.fcmp_ordered(">", eta, eta.type(0.0)), b.icmp_signed("==", init_row, I64(0)))
-    with b.if_then(b.not_(b.and_(is_step, b.icmp_signed("==", b.load(some), I64(0))))):
-        yield
+    address, count = places
+    with cgutils.for_range(b, count) as loop:
+        place = b.load(b.inttoptr(b.add(address, b.mul(loop.index, I64(2))), I16.as_pointer()), typ=I16)
+        k = b.zext(place, I64)
+        yield loop.index if COMPRESSES else k, k
 
 
 def _emit_finish(b: Any, vec: Vector, blocks: Any, eta: Any, c: Any) -> None:
-    """Write the sums to C; or with eta subtract eta times them: SGD, rounded as kernels/update.py does."""
+    """Write the sums to C; or with an eta other than 0 or None subtract eta times them, as kernels/update.py does."""
     size = vec.lanes * vec.dtype.bitwidth // 8
     places = [
         (b.load(total), b.add(c[0], b.add(b.mul(c[1], I64(r)), I64(size * v))))
         for r, row in enumerate(blocks)
         for v, total in enumerate(row)
     ]
-    with b.if_else(b.fcmp_unordered("!=", eta, eta.type(0.0))) as (step, put):
-        with step:
+
+    def put() -> None:
+        for total, at in places:
+            emit_store(b, vec, total, at)
+
+    if eta is None:
+        put()
+        return
+    with b.if_else(b.fcmp_unordered("!=", eta, eta.type(0.0))) as (steps, puts):
+        with steps:
             etas = emit_splat(b, vec, eta)
             for total, at in places:
                 emit_store(b, vec, b.fsub(emit_load(b, vec, at), b.fmul(etas, total)), at)
-        with put:
-            for total, at in places:
-                emit_store(b, vec, total, at)
+        with puts:
+            put()
 
 
 def _emit_block(
@@ -134,8 +126,8 @@ def _emit_block(
         for r in range(rows)
     ]
     a_ahead, b_ahead = (b.mul(stride, I64(ahead)) for stride in (a_k, b_k))
-    with steps as k:
-        a_offset, b_address = b.mul(k, a_k), b.add(b0, b.mul(k, b_k))
+    with steps as (k, place):
+        a_offset, b_address = b.mul(k, a_k), b.add(b0, b.mul(place, b_k))
         columns = [emit_load(b, vec, b.add(b_address, I64(size * v))) for v in range(vectors)]
         if ahead:
             emit_prefetch(b, b.add(b.add(a0, a_offset), a_ahead))
@@ -149,14 +141,10 @@ def _emit_block(
 
 
 def _emit_blocks(
-    b: Any, vec: Vector, operands: Any, shape: Any, eta: Any, heights: tuple[int, ...], steps: Any, masks: Any = None
+    b: Any, vec: Vector, shape: Any, heights: tuple[int, ...], emit: Callable[[int, int, Any, Any], None]
 ) -> None:
-    """The loops over columns and rows around the block, widest and tallest blocks first.
-
-    ``heights``: of the blocks, in rows. ``steps(row)`` makes the loop over k of the blocks that begin at ``row``, and
-    ``masks(row)`` says where their masks are.
-    """
-    (am, bm, im, cm), (n_rows, n_columns) = operands, shape
+    """The loops over columns and rows, widest and tallest blocks first: ``emit(height, vectors, row, byte)``."""
+    n_rows, n_columns = shape
     column, row = cgutils.alloca_once_value(b, I64(0)), cgutils.alloca_once(b, I64)
     for vectors in (2, 1):
         with while_room(b, column, vectors * vec.lanes, n_columns) as j:
@@ -164,48 +152,130 @@ def _emit_blocks(
             b.store(I64(0), row)
             for height in heights:
                 with while_room(b, row, height, n_rows) as r:
-                    block = (
-                        (b.add(am[0], b.mul(am[1], r)), am[1], am[2]),
-                        (b.add(bm[0], right), bm[1]),
-                        (b.add(b.add(im[0], b.mul(im[1], r)), right), im[1]),
-                        (b.add(b.add(cm[0], b.mul(cm[1], r)), right), cm[1]),
-                    )
-                    with nullcontext() if masks is None else _unless_idle(b, eta, im[1], masks(r)):
-                        ahead = AHEAD if masks is None and (height, vectors) == (ROWS, 2) else 0
-                        _emit_block(b, vec, height, vectors, *block, eta, steps(r), ahead)
+                    emit(height, vectors, r, right)
+
+
+def _emit_product(
+    b: Any, vec: Vector, operands: Any, shape: Any, eta: Any, heights: tuple[int, ...], steps: Any, ahead: int
+) -> None:
+    """C = init + A B, block by block; ``steps()`` makes a block's loop over k."""
+    am, bm, im, cm = operands
+
+    def emit(height: int, vectors: int, r: Any, right: Any) -> None:
+        block = (
+            (b.add(am[0], b.mul(am[1], r)), am[1], am[2]),
+            (b.add(bm[0], right), bm[1]),
+            (b.add(b.add(im[0], b.mul(im[1], r)), right), im[1]),
+            (b.add(b.add(cm[0], b.mul(cm[1], r)), right), cm[1]),
+        )
+        _emit_block(b, vec, height, vectors, *block, eta, steps(), ahead if (height, vectors) == (ROWS, 2) else 0)
+
+    _emit_blocks(b, vec, shape, heights, emit)
+
+
+def _emit_outer(b: Any, vec: Vector, rows: int, vectors: int, a: Any, bm: Any, c: Any, places: Any) -> None:
+    """C[place, :] += sum over ``rows`` rows of A[r, k] B[r, :], B in registers, for the entries k of a list."""
+    size = vec.lanes * vec.dtype.bitwidth // 8
+    (a0, a_row, a_k), (b0, b_row), (c0, c_row) = a, bm, c
+    a_rows = [b.add(a0, b.mul(a_row, I64(r))) for r in range(rows)]
+    deltas = [
+        [emit_load(b, vec, b.add(b.add(b0, b.mul(b_row, I64(r))), I64(size * v))) for v in range(vectors)]
+        for r in range(rows)
+    ]
+    with _listed_steps(b, places) as (k, place):
+        at, a_offset = b.add(c0, b.mul(place, c_row)), b.mul(k, a_k)
+        totals = [emit_load(b, vec, b.add(at, I64(size * v))) for v in range(vectors)]
+        for a_address, delta in zip(a_rows, deltas, strict=True):
+            x = emit_load_splat(b, vec, b.add(a_address, a_offset))
+            totals = [emit_fma(b, x, d, total) for d, total in zip(delta, totals, strict=True)]
+        for v, total in enumerate(totals):
+            emit_store(b, vec, total, b.add(at, I64(size * v)))
 
 
 @intrinsic
 def _matmul(tc: Any, one: Any, a: Any, b: Any, init: Any, c: Any, rows: Any, width: Any, k: Any, eta: Any) -> Any:
     def codegen(ctx: Any, bld: Any, sig: Any, args: Any) -> Any:
         operands = [cgutils.unpack_tuple(bld, t) for t in args[1:5]]
-        _emit_blocks(bld, Vector(one), operands, args[5:7], args[8], HEIGHTS, lambda row: _every_step(bld, args[7]))
+        _emit_product(bld, Vector(one), operands, args[5:7], args[8], HEIGHTS, lambda: _every_step(bld, args[7]), AHEAD)
         return ctx.get_dummy_value()
 
     return types.void(one, a, b, init, c, rows, width, k, one), codegen
 
 
+def _listed_strides(one: Any) -> tuple[Any, Any]:
+    """From row to row of a group's inputs, and from k to k: constants, so that one address reaches all 8."""
+    size = one.bitwidth // 8
+    return I64(size), I64(GROUP * size)
+
+
 @intrinsic
-def _masked_matmul(
-    tc: Any, one: Any, a: Any, b: Any, init: Any, c: Any, rows: Any, width: Any, masks: Any, eta: Any
-) -> Any:
+def _listed_matmul(tc: Any, one: Any, a: Any, b: Any, init: Any, c: Any, rows: Any, width: Any, places: Any) -> Any:
     def codegen(ctx: Any, bld: Any, sig: Any, args: Any) -> Any:
-        operands = [cgutils.unpack_tuple(bld, t) for t in args[1:5]]
-        address, group, words, upcoming = cgutils.unpack_tuple(bld, args[7])
-
-        def masks_of(row: Any) -> Any:
-            mask_row = bld.mul(bld.lshr(row, I64(MASKED_ROWS.bit_length() - 1)), group)
-            return bld.add(address, mask_row), words
-
-        def steps(row: Any) -> Any:
-            some = bld.icmp_signed("!=", upcoming, I64(0))
-            of_group = bld.add(upcoming, bld.and_(bld.mul(row, I64(8)), I64(-8 * MASKED_ROWS)))
-            return _marked_steps(bld, masks_of(row), bld.select(some, of_group, upcoming))
-
-        _emit_blocks(bld, Vector(one), operands, args[5:7], args[8], (ROWS, 1), steps, masks_of)
+        *operands, places = (cgutils.unpack_tuple(bld, t) for t in (*args[2:5], args[7]))
+        x = args[1], *_listed_strides(one)
+        steps = lambda: _listed_steps(bld, places)  # noqa: E731
+        _emit_product(bld, Vector(one), (x, *operands), args[5:7], None, LISTED_HEIGHTS, steps, 0)
         return ctx.get_dummy_value()
 
-    return types.void(one, a, b, init, c, rows, width, masks, one), codegen
+    return types.void(one, a, b, init, c, rows, width, places), codegen
+
+
+@intrinsic
+def _listed_outer(tc: Any, one: Any, a: Any, b: Any, c: Any, rows: Any, width: Any, places: Any) -> Any:
+    def codegen(ctx: Any, bld: Any, sig: Any, args: Any) -> Any:
+        vec = Vector(one)
+        bm, cm, places = (cgutils.unpack_tuple(bld, t) for t in (*args[2:4], args[6]))
+        a_row, a_k = _listed_strides(one)
+
+        def emit(height: int, vectors: int, r: Any, right: Any) -> None:
+            some_a = (bld.add(args[1], bld.mul(a_row, r)), a_row, a_k)
+            some_b = (bld.add(bld.add(bm[0], bld.mul(bm[1], r)), right), bm[1])
+            _emit_outer(bld, vec, height, vectors, some_a, some_b, (bld.add(cm[0], right), cm[1]), places)
+
+        _emit_blocks(bld, vec, args[4:6], LISTED_HEIGHTS, emit)
+        return ctx.get_dummy_value()
+
+    return types.void(one, a, b, c, rows, width, places), codegen
+
+
+def _emit_rows(b: Any, vec: Vector, width: Any, places: Any, emit: Callable[[Any, Any], None]) -> None:
+    """Let ``emit(place, byte)`` do something to every vector of the rows that a list names."""
+    column = cgutils.alloca_once_value(b, I64(0))
+    with while_room(b, column, vec.lanes, width) as j, _listed_steps(b, places) as (_, place):
+        emit(place, b.mul(j, I64(vec.dtype.bitwidth // 8)))
+
+
+@intrinsic
+def _listed_clear(tc: Any, one: Any, c: Any, width: Any, places: Any) -> Any:
+    def codegen(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
+        vec = Vector(one)
+        (c0, row), places = (cgutils.unpack_tuple(b, args[k]) for k in (1, 3))
+
+        def emit(place: Any, right: Any) -> None:
+            emit_store(b, vec, emit_constant(vec, 0.0), b.add(b.add(c0, b.mul(place, row)), right))
+
+        _emit_rows(b, vec, args[2], places, emit)
+        return ctx.get_dummy_value()
+
+    return types.void(one, c, width, places), codegen
+
+
+@intrinsic
+def _listed_step(tc: Any, one: Any, c: Any, g: Any, width: Any, places: Any, eta: Any) -> Any:
+    def codegen(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
+        vec = Vector(one)
+        (c0, c_row), (g0, g_row), places = (cgutils.unpack_tuple(b, args[k]) for k in (1, 2, 4))
+        etas = emit_splat(b, vec, args[5])
+
+        def emit(place: Any, right: Any) -> None:
+            at = b.add(b.add(c0, b.mul(place, c_row)), right)
+            total = emit_load(b, vec, b.add(b.add(g0, b.mul(place, g_row)), right))
+            emit_store(b, vec, b.fsub(emit_load(b, vec, at), b.fmul(etas, total)), at)
+
+        _emit_rows(b, vec, args[3], places, emit)
+        return ctx.get_dummy_value()
+
+    return types.void(one, c, g, width, places, one), codegen
 
 
 @njit
@@ -222,17 +292,35 @@ def matmul(one, a, b, init, c, rows, width, k, eta):
 
 
 @njit
-def masked_matmul(one, a, b, init, c, rows, width, masks, eta):
-    """``matmul`` that skips each k for which A is zero in a whole group of MASKED_ROWS rows.
+def listed_matmul(one, a, b, init, c, rows, width, places):
+    """C = init + A B over those k that a list names, ``places`` (address of 16-bit numbers, how many); rows by fours.
 
-    ``masks``: (address, bytes a group, words a group, upcoming): a group's 64-bit words have a bit set for every k at
-    which one of its rows is not zero. What is skipped would have added 0 times a number: the bits are those of
-    ``matmul``. ``upcoming``: 0, or the address of an address a row, from where on the work after this will read: it is
-    prefetched here, bit by bit, as a CPU has 16 lines or so under way at a time, and waits when asked for more; and no
-    further than the second-level cache, as it is not needed soon.
-    With an eta above 0 and a single ``init`` row (of zeros, then) a group without a bit is not even touched.
+    ``a`` is the address of A's numbers, GROUP rows side by side; where the CPU packs, of these k only (lists.py). What
+    is not listed would have added 0 times a number: the bits are those of ``matmul``.
     """
-    _masked_matmul(one, a, b, init, c, rows, width, masks, eta)
+    _listed_matmul(one, a, b, init, c, rows, width, places)
+
+
+@njit
+def listed_outer(one, a, b, c, rows, width, places):
+    """C[k, v] += sum over rows r of A[r, k] B[r, v], for those k that a list names: the gradient of a few samples.
+
+    Row after row, as ``matmul`` adds them, to the same bits. ``a`` and ``rows`` as above; ``b`` and ``c`` (address,
+    row stride).
+    """
+    _listed_outer(one, a, b, c, rows, width, places)
+
+
+@njit
+def listed_clear(one, c, width, places):
+    """Zeros into the rows of C, (address, row stride), that a list names."""
+    _listed_clear(one, c, width, places)
+
+
+@njit
+def listed_step(one, c, g, width, places, eta):
+    """C -= eta G in the rows that a list names, rounded as ``matmul`` does it."""
+    _listed_step(one, c, g, width, places, eta)
 
 
 @njit

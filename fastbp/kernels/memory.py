@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._jit import COMPRESSES, cgutils, intrinsic, ir, njit, types
+from .._jit import COMPRESSES, LANES, cgutils, intrinsic, ir, njit, types
+from .layout import PAD, PANEL, TILE_NUMBERS
 from .simd import (
     I16,
     I32,
@@ -239,6 +240,95 @@ def transpose_block(tc: Any, one: Any, source: Any, source_row: Any, target: Any
     return types.void(one, integer, integer, integer, integer), codegen
 
 
+def _emit_interleave(b: Any, rows: list[Any]) -> list[Any]:
+    """8 vectors of bytes side by side: the r-th result has entries 2 r and 2 r + 1 of each 16 bytes, 8 bytes each.
+
+    Three perfect shuffles, which stay inside 16 bytes: that is one instruction a vector.
+    """
+    n, indices = rows[0].type.count, ir.VectorType(I32, rows[0].type.count)
+    low, high = (
+        ir.Constant(indices, [start + h + i // 2 + i % 2 * n for start in range(0, n, 16) for i in range(16)])
+        for h in (0, 8)
+    )
+    for _ in range(3):
+        rows = [b.shuffle_vector(x, y, mask) for x, y in zip(rows[:4], rows[4:], strict=True) for mask in (low, high)]
+    return rows
+
+
+def _emit_bytes(b: Any, address: Any, lanes: int = 64) -> Any:
+    kind = ir.VectorType(ir.IntType(8), lanes)
+    raw = b.load(b.inttoptr(address, kind.as_pointer()), typ=kind)
+    raw.align = 1
+    return raw
+
+
+def _emit_addresses(b: Any, table: Any, offset: Any) -> list[Any]:
+    """The 4 addresses from ``table`` on, and ``offset`` bytes further."""
+    places = [b.inttoptr(b.add(table, I64(8 * r)), I64.as_pointer()) for r in range(4)]
+    return [b.add(b.load(place, typ=I64), offset) for place in places]
+
+
+@intrinsic
+def union_of_bytes(tc: Any, table: Any, offset: Any) -> Any:
+    """A bit for each of 64 bytes: whether it is other than zero ``offset`` from one of the 4 addresses at ``table``."""
+
+    def codegen(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
+        first, *others = (_emit_bytes(b, at) for at in _emit_addresses(b, *args))
+        for other in others:
+            first = b.or_(first, other)
+        return b.bitcast(b.icmp_unsigned("!=", first, ir.Constant(first.type, [0] * 64)), I64)
+
+    return types.int64(types.int64, types.int64), codegen
+
+
+@intrinsic
+def prefetch_rows(tc: Any, table: Any, offset: Any) -> Any:
+    """Ask for the cache lines ``offset`` from the 4 addresses at ``table``, as far as the second-level cache.
+
+    There they push nothing out of the first.
+    """
+
+    def codegen(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
+        for at in _emit_addresses(b, *args):
+            emit_prefetch(b, at, level=2)
+        return ctx.get_dummy_value()
+
+    return types.void(types.int64, types.int64), codegen
+
+
+@intrinsic
+def compress_rows(tc: Any, bits: Any, table: Any, offset: Any, target: Any, row: Any) -> Any:
+    """``compress_bytes`` from ``offset`` behind each of the 4 addresses at ``table``, to rows ``row`` bytes apart."""
+
+    def codegen(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
+        bits, table, offset, target, row = args
+        for r, at in enumerate(_emit_addresses(b, table, offset)):
+            _emit_compress(b, _emit_bytes(b, at), bits, b.add(target, b.mul(row, I64(r))))
+        return ctx.get_dummy_value()
+
+    return types.void(*[types.int64] * 5), codegen
+
+
+@intrinsic
+def spread_bytes(tc: Any, one: Any, source: Any, row: Any, target: Any) -> Any:
+    """4 LANES bytes of each of 8 rows, ``row`` bytes apart: the 8 side by side, converted to 0 to 1."""
+    vec = Vector(one)
+
+    def codegen(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
+        _, source, row, target = args
+        rows = [_emit_bytes(b, b.add(source, b.mul(row, I64(r))), 4 * LANES) for r in range(8)]
+        scale, size = emit_constant(vec, 1.0 / 255.0), vec.dtype.bitwidth // 8
+        for r, pair in enumerate(_emit_interleave(b, rows)):
+            for start in range(0, 4 * LANES, vec.lanes):
+                some = ir.Constant(ir.VectorType(I32, vec.lanes), list(range(start, start + vec.lanes)))
+                raw = b.zext(b.shuffle_vector(pair, pair, some), ir.VectorType(I32, vec.lanes))
+                at = 8 * (start // 16 * 16 + 2 * r) + start % 16
+                emit_store(b, vec, b.fmul(b.sitofp(raw, vec.ir), scale), b.add(target, I64(size * at)))
+        return ctx.get_dummy_value()
+
+    return types.void(one, source, row, target), codegen
+
+
 @intrinsic
 def nonzero_byte_bits(tc: Any, address: Any) -> Any:
     """A bit for each of the 64 bytes from ``address`` on: whether it is other than zero."""
@@ -248,19 +338,6 @@ def nonzero_byte_bits(tc: Any, address: Any) -> Any:
         raw = b.load(b.inttoptr(args[0], kind.as_pointer()), typ=kind)
         raw.align = 1
         return b.bitcast(b.icmp_unsigned("!=", raw, ir.Constant(kind, [0] * 64)), I64)
-
-    return types.int64(types.int64), codegen
-
-
-@intrinsic
-def nonzero_eights(tc: Any, address: Any) -> Any:
-    """A bit for each 8 of the 64 bytes from ``address`` on: whether one of them is other than zero."""
-    kind = ir.VectorType(I64, 8)
-
-    def codegen(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
-        raw = b.load(b.inttoptr(args[0], kind.as_pointer()), typ=kind)
-        raw.align = 1
-        return b.zext(b.bitcast(b.icmp_unsigned("!=", raw, ir.Constant(kind, [0] * 8)), ir.IntType(8)), I64)
 
     return types.int64(types.int64), codegen
 
@@ -282,12 +359,14 @@ def load_place(tc: Any, address: Any) -> Any:
 
 
 def _emit_compress(b: Any, values: Any, bits: Any, address: Any) -> None:
-    """AVX-512 moves those lanes of 64 bytes whose bit is set to the front."""
+    """AVX-512 moves those lanes of 64 bytes whose bit is set to the front; ``bits``: as many as lanes."""
     lanes, kind = values.type.count, values.type
     chosen = ir.VectorType(ir.IntType(1), lanes)
-    name = f"llvm.x86.avx512.mask.compress.v{lanes}i{kind.element.width}"
-    fn = cgutils.get_or_insert_function(b.module, ir.FunctionType(kind, [kind, kind, chosen]), name)
-    mask = b.bitcast(b.trunc(bits, ir.IntType(lanes)) if lanes < 64 else bits, chosen)
+    element = kind.element.intrinsic_name
+    fn = cgutils.get_or_insert_function(
+        b.module, ir.FunctionType(kind, [kind, kind, chosen]), f"llvm.x86.avx512.mask.compress.v{lanes}{element}"
+    )
+    mask = b.bitcast(bits, chosen)
     packed = b.call(fn, [values, ir.Constant(kind, ir.Undefined), mask])
     b.store(packed, b.inttoptr(address, kind.as_pointer())).align = 1
 
@@ -303,9 +382,9 @@ def _compress_places(tc: Any, bits: Any, first: Any, address: Any) -> Any:
         some = b.insert_element(undefined, b.trunc(first, I16), I32(0))
         firsts = b.shuffle_vector(some, undefined, ir.Constant(ir.VectorType(I32, 32), [0] * 32))
         for start in (0, 32):
-            here = b.lshr(bits, I64(start))
+            here = b.trunc(b.lshr(bits, I64(start)), I32)
             _emit_compress(b, b.add(firsts, ir.Constant(places, list(range(start, start + 32)))), here, at)
-            at = b.add(at, b.shl(b.zext(b.ctpop(b.trunc(here, I32)), I64), I64(1)))
+            at = b.add(at, b.shl(b.zext(b.ctpop(here), I64), I64(1)))
         return ctx.get_dummy_value()
 
     return types.void(bits, first, address), codegen
@@ -405,6 +484,20 @@ def prefetch(tc: Any, address: Any) -> Any:
 
 
 @intrinsic
+def scratch_tile(tc: Any, one: Any) -> Any:
+    """Room on the stack of who asks for it: a tile of the gradient, 8 rows of deltas in a panel, a list of places."""
+    words = (TILE_NUMBERS + 8 * PANEL) * one.bitwidth // 64 + (TILE_NUMBERS // PAD + 64) // 4
+
+    def codegen(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
+        with b.goto_entry_block():  # numba's own alloca_once would fill it with zeros
+            room = b.alloca(ir.ArrayType(I64, words))
+        room.align = 64
+        return b.ptrtoint(room, I64)
+
+    return types.int64(one), codegen
+
+
+@intrinsic
 def lanes_of(tc: Any, one: Any) -> Any:
     """How many numbers of the dtype of ``one`` a vector holds: a constant when compiled."""
     return types.int64(one), lambda ctx, b, sig, args: I64(Vector(one).lanes)
@@ -427,3 +520,11 @@ def unit_of(tc: Any, pointer: Any) -> Any:
     """1 as a number of the dtype that ``pointer`` points to."""
     one = pointer.dtype
     return one(pointer), lambda ctx, b, sig, args: ir.Constant(Vector(one).scalar_ir, 1.0)
+
+
+@njit
+def clear(one, start, stop):
+    """Write zeros, whole vectors, from one address to another."""
+    zero = splat(number(one, 0.0))
+    for at in range(start, stop, size_of(one) * lanes_of(one)):
+        store(zero, at)

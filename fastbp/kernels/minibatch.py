@@ -32,9 +32,11 @@ from .dense import (
     refresh_transpose,
 )
 from .dropout import drop_rows
-from .gather import gather_inputs
+from .gather import gather_inputs, is_listed
 from .launch import stages_of
 from .layout import COST, FORWARD, PANEL
+from .lists import list_group, list_sample
+from .matmul import GROUP
 from .memory import (
     equal_bits,
     lanes_of,
@@ -62,7 +64,7 @@ ROW_GROUP = 8
 SMALL_WIDTH = 64
 # Rows of inputs that are gathered before they are multiplied: they should still be in the first-level cache then.
 CACHED_BYTES = 16384
-# Rows of W that a task of online SGD updates, 64 as the inputs that a word of the masks covers.
+# Rows of W that a task of online SGD updates, 64 as the inputs of which a list says where they begin.
 ONLINE_ROWS = 64
 
 
@@ -136,7 +138,7 @@ def chunk_start(run, chunk):
 @njit
 def multiply(one, run, layer, piece, r0, r1, j0, j1):
     """z of rows r0 to r1, columns j0 to j1, of a layer; of the first one's, what a slice of the inputs brings."""
-    if run.nonzero_inputs:
+    if run.every_input:
         online_forward(one, run, layer, j0, j1)
     else:
         dense_forward(one, run, layer, piece, r0, r1, j0, j1)
@@ -156,6 +158,12 @@ def multiply_inputs(one, run, layer, stage, piece, r0, r1, j0, j1):
         stop = min(start + step, r1)
         if stage.gather and not run.in_place:
             gather_inputs(one, run, layer, (piece, piece + max(1, stage.slices)), start, stop)
+            if is_listed(run) and run.every_input:
+                list_sample(one, run, layer)
+            elif is_listed(run):
+                for other in range(piece, piece + max(1, stage.slices)):
+                    for r in range(start, stop, GROUP):
+                        list_group(one, run, layer, other, r, min(r + GROUP, stop))
         for other in range(piece, piece + stage.slices):
             multiply(one, run, layer, other, start, stop, j0, j1)
 
@@ -241,7 +249,7 @@ def samples(theta, run_at, layers_at, tiles_at, task):
         j0, j1 = panel_columns(layers[l].width, task) if stage.by_columns else (0, layers[l].width)
         if l > 0:
             multiply(one, run, layers[l], 0, r0, r1, j0, j1)
-        elif run.apart:
+        elif run.slices > 1:
             add_slices(one, run, layers[0], r0, r1)
         activate_layer(one, run, layers, l, r0, r1, j0, j1)
     if stage.judge:
@@ -275,10 +283,8 @@ def sum_tile(one, run, layer, tile, part, panel, eta):
     """The gradient of a tile over one part of the block's samples; or, with eta, W -= eta times it."""
     size = size_of(one)
     r0, r1 = share_start(run, part, run.parts), share_start(run, part + 1, run.parts)
-    # Parts may be at work at once: each has its own masks, and its own gradient.
-    masks = run.sample_masks + tile.masks + 64 * (r0 // 64 + part)
     g = run.grad + size * (part * run.part_size + panel)
-    dense_gradient(one, run, layer, tile, (r0, r1), masks, g, run.theta + size * panel, eta)
+    dense_gradient(one, run, layer, tile, (r0, r1), g, run.theta + size * panel, eta)
 
 
 @njit

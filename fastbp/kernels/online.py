@@ -7,7 +7,7 @@
 Nothing else needs W^T, so none is kept; and at the first layer, which has none before it, rows whose input is zero are
 not touched at all. On 784-800-800-10 this reads and writes a third less than the two phases of a mini-batch do.
 
-A list names the rows: places, and beside them the numbers there, of the inputs that are not zero (gather.py); or of
+A list names the rows: places, and beside them the numbers there, of the inputs that are not zero (lists.py); or of
 all. A single row of z is one chain of multiply-adds, each waiting for the one before it; so forward sums CHAINS of
 them, entries 0, CHAINS, 2 CHAINS, ... of the list in the first, and adds these up in pairs. The sum over j has PAD
 partial sums, columns 0, PAD, 2 PAD, ... in the first, which are added up first half plus second half, again and again;
@@ -21,8 +21,8 @@ from typing import Any
 
 from .._jit import cgutils, intrinsic, ir, njit, types
 from .dense import panel_width
-from .gather import CHAINS
 from .layout import PAD, PANEL
+from .lists import CHAINS, every_input, list_of
 from .matmul import while_room
 from .memory import first_of, lanes_of, load, load_int, load_place, load_scalar, number, size_of, store
 from .simd import (
@@ -169,13 +169,12 @@ def listed(one, run, layer, i0, i1):
     behind it, for a whole number of steps of all chains. Where it ends is nothing that a branch could be guessed by.
     """
     some, i1 = run.skip_zeros and layer.first, min(i1, layer.n_in)
-    starts = run.nonzero_inputs if some else run.every_input
-    start, stop = load_int(starts + 8 * (i0 // 64)), load_int(starts + 8 * ((i1 + 63) // 64))
-    x, places = run.acts + size_of(one) * (layer.a_in + start), starts + 8 * (run.list_words + 1) + 2 * start
+    begins, places = list_of(run, 0, 0) if some else every_input(run)
+    start, stop = load_int(begins + 8 * (i0 // 64)), load_int(begins + 8 * ((i1 + 63) // 64))
     count = min(stop, i1) - start
     if some and i1 == layer.n_in:
         count = (count + CHAINS - 1) // CHAINS * CHAINS
-    return x, places, count
+    return run.acts + size_of(one) * (layer.a_in + start), places + 2 * start, count
 
 
 @njit
@@ -239,7 +238,7 @@ def online_layer(one, run, layer, before_d, i0, i1):
             else:
                 d = row_dots(one, w, panel, i, delta, layer.width, None, None)
                 store(first_of(d, stop - i), before_d + size * i)
-                step_rows(one, run, layer, x, run.every_input + 8 * (run.list_words + 1) + 2 * i, stop - i)
+                step_rows(one, run, layer, x, every_input(run)[1] + 2 * i, stop - i)
     else:
         x, places, count = listed(one, run, layer, i0, i1)
         step_rows(one, run, layer, x, places, count)

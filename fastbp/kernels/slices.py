@@ -8,7 +8,7 @@ with its rows of W, sums the gradient of these rows and updates them. What cross
 
 One thread, which takes both slices of a chunk at once, adds up in the same order: the bits are the same. In a team each
 slice's inputs lie apart, in rows of their own: a CPU that reads a row to its end fetches what lies behind it, too,
-and would take it from the other core. So do the masks. Slices end at whole 64-bit words of these; the last one may be
+and would take it from the other core. So do the lists. Slices end at whole 64-bit words of these; the last one may be
 longer.
 """
 
@@ -21,12 +21,6 @@ from .._jit import njit
 def first_word(run, piece):
     """The first word of a slice; of the one after the last, the number of words."""
     return piece * run.slice_words if piece < run.slices else (run.n_in + 63) // 64
-
-
-@njit
-def words_of(run):
-    """Words of the longest slice, and of each row of a slice's masks."""
-    return (run.n_in + 63) // 64 - (run.slices - 1) * run.slice_words
 
 
 @njit
@@ -49,9 +43,3 @@ def inputs_at(run, layer, piece):
     if layer.first and run.apart:
         return layer.a_in + piece * run.block * layer.ld_in - 64 * first_word(run, piece)
     return layer.a_in
-
-
-@njit
-def group_row(run, piece, group):
-    """The offset in bytes of the masks of a slice and a group of 8 samples."""
-    return 8 * words_of(run) * (piece * (run.block // 8) + group)

@@ -1,0 +1,197 @@
+"""Where a few samples' inputs are not zero: lists, which the first layer's products walk.
+
+81 % of MNIST's pixels are 0, and 0 adds nothing to a sum. A GROUP of 8 samples shares a list of the inputs that one of
+them has: 46 % of MNIST's pixels. So the products are still those of 8 rows at once, and skip what is zero in all:
+
+    forward    z[r] += a[k, r] W[place[k]]                 over the list's entries k, 8 rows of z in registers
+    gradient   g[place[k]] += sum over r of a[k, r] delta[r]      for all k, 8 rows of delta in registers
+
+A list is ``run.list_words`` + 1 numbers that say with which entry each 64 inputs begin, as many words with a bit for
+each of these inputs, and then the places, 16 bits each. Beside it stand the inputs, the 8 of an entry side by side, so
+that one address reaches all of them. With AVX-512 VBMI2 one instruction packs 64 bytes, or 32 places: there k counts
+entries, and only what is listed is converted. On other CPUs k is the place itself.
+
+The bits are the same as without lists. Online SGD has lists of one sample, and packs on any CPU (online.py).
+"""
+
+from __future__ import annotations
+
+from .._jit import COMPRESSES, LANES, njit
+from .gather import bytes_suffice, convert, prefetched_in_lists, source_of
+from .layout import UINT8
+from .matmul import GROUP
+from .memory import (
+    compress_bytes,
+    compress_rows,
+    copy_bytes,
+    count_bits,
+    load_byte,
+    load_int,
+    load_place,
+    load_scalar,
+    nonzero_bits,
+    nonzero_byte_bits,
+    number,
+    prefetch_rows,
+    size_of,
+    spread_bytes,
+    store_byte,
+    store_int,
+    store_places,
+    store_scalar,
+    union_of_bytes,
+)
+from .slices import first_word, inputs_at
+
+# Chains of multiply-adds of a row (online.py): two vectors of 4 chains keep both FMA units busy at a latency of 4.
+CHAINS = 4
+
+
+@njit
+def list_of(run, piece, group):
+    """The list of a slice of the inputs and a group of samples: (address of its beginnings, of its places)."""
+    at = run.lists + run.list_bytes * (piece * (run.block // GROUP) + group)
+    return at, at + 8 * (2 * run.list_words + 1)
+
+
+@njit
+def every_input(run):
+    """The list of all inputs of any layer."""
+    return run.every_input, run.every_input + 8 * (2 * run.list_words + 1)
+
+
+@njit
+def input_bits(one, run, source, row, w):
+    """Which of the inputs 64 w to 64 w + 63 are not zero: from the sample's bytes, or, if 0, its row of activations.
+
+    The last inputs may be fewer: then the last 64 bytes are looked at (kernels skip zeros of 64 inputs or more).
+    """
+    rest = min(64, run.n_in - 64 * w)
+    if rest == 64:
+        return nonzero_byte_bits(source + 64 * w) if source else nonzero_bits(one, row + size_of(one) * 64 * w)
+    if source:
+        return (nonzero_byte_bits(source + run.n_in - 64) >> (64 - rest)) & ((1 << rest) - 1)
+    return nonzero_bits(one, row + size_of(one) * 64 * w) & ((1 << rest) - 1)
+
+
+@njit
+def inputs_of(one, run, piece, group):
+    """Where the inputs of a slice and a group stand, 8 to an entry."""
+    return run.listed + size_of(one) * GROUP * 64 * run.list_words * (piece * (run.block // GROUP) + group)
+
+
+@njit
+def spread_numbers(one, row, ld, rows, places, count, target):
+    """Put the listed numbers of a few rows side by side."""
+    size = size_of(one)
+    for k in range(count):
+        place = load_place(places + 2 * k)
+        at = target + size * GROUP * (k if COMPRESSES else place)
+        for r in range(rows):
+            store_scalar(load_scalar(one, row + ld * r + size * place), at + size * r)
+
+
+@njit
+def list_group(one, run, layer, piece, r0, r1):
+    """List the inputs of a slice that are not zero in one of rows r0 to r1, a group, and put these side by side.
+
+    Of rows that are missing to a whole group there are any finite numbers: inputs are finite.
+    """
+    size, w0, w1 = size_of(one), first_word(run, piece), first_word(run, piece + 1)
+    ld, row = size * layer.ld_in, run.acts + size * (inputs_at(run, layer, piece) + r0 * layer.ld_in)
+    front, from_bytes, asks = row + size * 64 * w0, bytes_suffice(run, layer), prefetched_in_lists(run)
+    begins, places = list_of(run, piece, r0 // GROUP)
+    sources, entry, fours = source_of(run, piece, r0), 0, range(0, r1 - r0, 4)
+    for r in range(r1 - r0, GROUP):
+        store_int(load_int(sources), sources + 8 * r)
+    for w in range(w0, w1):
+        missing = max(0, 64 * w + 64 - run.n_in)
+        bits, start = 0, 64 * w - missing
+        if from_bytes:
+            for r in fours:
+                bits |= union_of_bytes(sources + 8 * r, start) >> missing
+        else:
+            for r in range(r1 - r0):
+                bits |= nonzero_bits(one, row + ld * r + size * 64 * w)
+        if missing:
+            bits &= (1 << (64 - missing)) - 1
+        if asks:
+            for r in fours:
+                prefetch_rows(source_of(run, piece + run.slices, r0 + r), 64 * w)
+        store_int(entry, begins + 8 * (w - w0))
+        store_int(bits, begins + 8 * (run.list_words + 1 + w - w0))
+        store_places(bits, 64 * w, places + 2 * entry)
+        if COMPRESSES and from_bytes:
+            for r in fours:
+                compress_rows(bits << missing, sources + 8 * r, start, front + ld * r + entry, ld)
+        entry += count_bits(bits)
+    store_int(entry, begins + 8 * (w1 - w0))
+    if from_bytes and not COMPRESSES:
+        entry = min(run.n_in - 64 * w0, 64 * (w1 - w0))
+        for r in range(GROUP):
+            copy_bytes(load_int(sources + 8 * r) + 64 * w0, front + ld * r, entry)
+    target = inputs_of(one, run, piece, r0 // GROUP)
+    if from_bytes:
+        for k in range(0, entry, 4 * LANES):
+            spread_bytes(one, front + k, ld, target + size * GROUP * k)
+    else:
+        spread_numbers(one, row, ld, r1 - r0, places, entry, target - (0 if COMPRESSES else size * GROUP * 64 * w0))
+
+
+@njit
+def list_sample(one, run, layer):
+    """List the inputs of the only sample that are not zero, and pack them at its row's front.
+
+    CHAINS zeros stand behind the list.
+    """
+    words, entry, size = (run.n_in + 63) // 64, 0, size_of(one)
+    begins, places = list_of(run, 0, 0)
+    row, source = run.acts + size * layer.a_in, load_int(run.sources)
+    packed = row + size * layer.ld_in  # one sample leaves the next row free
+    for w in range(words):
+        bits = input_bits(one, run, source, row, w)
+        store_int(entry, begins + 8 * w)
+        store_places(bits, 64 * w, places + 2 * entry)
+        if COMPRESSES and source:
+            missing = max(0, 64 * w + 64 - run.n_in)
+            compress_bytes(bits << missing, source + 64 * w - missing, packed + entry)
+        entry += count_bits(bits)
+    store_int(entry, begins + 8 * words)
+    store_int(0, places + 2 * entry)
+    if source:
+        if not COMPRESSES:
+            for k in range(entry):
+                store_byte(load_byte(source + load_place(places + 2 * k)), packed + k)
+        convert(one, UINT8, packed, row, entry)
+    else:
+        for k in range(entry):
+            store_scalar(load_scalar(one, row + size * load_place(places + 2 * k)), row + size * k)
+    for k in range(entry, entry + CHAINS):
+        store_scalar(number(one, 0.0), row + size * k)
+
+
+@njit
+def listed_inputs(one, run, piece, r, i0, i1):
+    """What the inputs i0 to i1 of the group at row r are for a product: where they stand, and the (places, how many).
+
+    i0 is a multiple of 64, and i1 one, or the last of the slice.
+    """
+    w0 = first_word(run, piece)
+    begins, places = list_of(run, piece, r // GROUP)
+    start, stop = load_int(begins + 8 * (i0 // 64 - w0)), load_int(begins + 8 * ((i1 + 63) // 64 - w0))
+    k = start if COMPRESSES else -64 * w0  # the place counts from the first of all inputs
+    return inputs_of(one, run, piece, r // GROUP) + size_of(one) * GROUP * k, (places + 2 * start, stop - start)
+
+
+@njit
+def list_marked(run, piece, r0, r1, i0, i1, places):
+    """List those of the inputs i0 to i1 that one of the groups of rows r0 to r1 lists: places; how many there are."""
+    entry, w0 = 0, first_word(run, piece)
+    for w in range(i0 // 64, (i1 + 63) // 64):
+        bits, at = 0, list_of(run, piece, r0 // GROUP)[0] + 8 * (run.list_words + 1 + w - w0)
+        for _ in range(r0, r1, GROUP):
+            bits |= load_int(at)
+            at += run.list_bytes
+        store_places(bits, 64 * w, places + 2 * entry)
+        entry += count_bits(bits)
+    return entry
