@@ -155,7 +155,7 @@ def _dropout(index: int, rate: float, seed: int | None) -> tuple[int, int, float
     return int(digits.view(np.int64)), int(key.view(np.int64)[0]), 1 / (1 - rate)
 
 
-def _tile_starts(begin: int, end: int, width: int) -> list[tuple[int, int]]:
+def _tile_rows(begin: int, end: int, width: int) -> list[tuple[int, int]]:
     """Rows begin to end of a panel in tiles of about the same height: (from, to)."""
     words = -(-(end - begin) // 64)
     tiles = -(-64 * words * width // TILE_NUMBERS)
@@ -175,7 +175,7 @@ def tile_table(shape: Shape, layers: np.ndarray) -> np.ndarray:
     for index, layer in enumerate(layers):
         n_in, bias, width = int(layer["n_in"]), int(layer["bias"]), min(PANEL, int(layer["width"]))
         cuts = [0, *(ends if index == 0 else []), n_in]
-        rows = [tile for cut in pairwise(cuts) for tile in _tile_starts(*cut, width)]
+        rows = [tile for cut in pairwise(cuts) for tile in _tile_rows(*cut, width)]
         columns = range(0, int(layer["width"]), PANEL)
         for (i, end), j in ((i, j) for j in columns for i in rows) if shape.is_wide else product(rows, columns):
             tiles.append((index, j, i, end, bias and end == n_in))

@@ -7,7 +7,7 @@ import pytest
 
 import fastbp
 from fastbp._jit import serial
-from fastbp.kernels import memory
+from fastbp.kernels import marks
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -33,9 +33,9 @@ def test_one_sample_at_a_time_is_a_gradient_step(
 @serial
 def write(walk, bits, address):
     if walk:
-        memory._walk_places(bits, 100, address)
+        marks._walk_places(bits, 100, address)
     else:
-        memory.store_places(bits, 100, address)
+        marks.store_places(bits, 100, address)
 
 
 @pytest.mark.parametrize("walk", [True, False])

@@ -19,7 +19,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fastbp._jit import COMPRESSES, LANES, serial
-from fastbp.kernels import functions, memory
+from fastbp.kernels import functions, marks, memory
 from fastbp.kernels.memory import lanes_of, load, load_like, size_of, store
 
 Floats = NDArray[np.floating]
@@ -158,27 +158,27 @@ def test_transpose_block(dtype: type) -> None:
 
 @serial
 def marked_numbers(one, address):
-    return memory.nonzero_bits(one, address)
+    return marks.nonzero_bits(one, address)
 
 
 @serial
 def marked_bytes(address):
-    return memory.nonzero_byte_bits(address)
+    return marks.nonzero_byte_bits(address)
 
 
 @serial
 def union(table, offset):
-    return memory.union_of_bytes(table, offset)
+    return marks.union_of_bytes(table, offset)
 
 
 @serial
 def spread(one, source, row, target):
-    memory.spread_bytes(one, source, row, target)
+    marks.spread_bytes(one, source, row, target)
 
 
 @serial
 def compress(bits, table, offset, target, row):
-    memory.compress_rows(bits, table, offset, target, row)
+    marks.compress_rows(bits, table, offset, target, row)
 
 
 @serial

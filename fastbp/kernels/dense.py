@@ -172,15 +172,15 @@ def listed_gradient(one, run, layer, tile, r0, r1, g, w, eta):
     row, scratch = size_of(one) * width, scratch_tile(one)
     start, stop, room = row * tile.i0, row * tile.i1, scratch + size_of(one) * TILE_NUMBERS
     places = room + row * GROUP
-    passing = eta != 0.0 and not run.keep_gradient
-    listed = places, list_marked(run, piece, r0, r1, tile.i0, tile.i1, places) if passing else 0
-    total = scratch - start if passing else g
-    if passing:
+    passes = eta != 0.0 and not run.keep_gradient
+    listed = places, list_marked(run, piece, r0, r1, tile.i0, tile.i1, places) if passes else 0
+    total = scratch - start if passes else g
+    if passes:
         listed_clear(one, (total, row), width, listed)
     elif not run.keep_gradient:
         clear(one, g + start, g + stop)
     sum_listed(one, run, layer, tile, r0, r1, total, room)
-    if passing:
+    if passes:
         listed_step(one, (w, row), (total, row), width, listed, eta)
     elif eta != 0.0:
         step_by(one, w, g, start, stop, eta)

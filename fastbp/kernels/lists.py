@@ -19,28 +19,20 @@ from __future__ import annotations
 from .._jit import COMPRESSES, LANES, njit
 from .gather import bytes_suffice, convert, prefetched_in_lists, source_of
 from .layout import UINT8
-from .matmul import GROUP
-from .memory import (
+from .marks import (
     compress_bytes,
     compress_rows,
-    copy_bytes,
     count_bits,
-    load_byte,
-    load_int,
     load_place,
-    load_scalar,
     nonzero_bits,
     nonzero_byte_bits,
-    number,
     prefetch_rows,
-    size_of,
     spread_bytes,
-    store_byte,
-    store_int,
     store_places,
-    store_scalar,
     union_of_bytes,
 )
+from .matmul import GROUP
+from .memory import copy_bytes, load_byte, load_int, load_scalar, number, size_of, store_byte, store_int, store_scalar
 from .slices import first_word, inputs_at
 
 # Chains of multiply-adds of a row (online.py): two vectors of 4 chains keep both FMA units busy at a latency of 4.

@@ -23,8 +23,9 @@ from .._jit import cgutils, intrinsic, ir, njit, types
 from .dense import panel_width
 from .layout import PAD, PANEL
 from .lists import CHAINS, every_input, list_of
+from .marks import load_place
 from .matmul import while_room
-from .memory import first_of, lanes_of, load, load_int, load_place, load_scalar, number, size_of, store
+from .memory import first_of, lanes_of, load, load_int, load_scalar, number, size_of, store
 from .simd import (
     I16,
     I32,
