@@ -47,7 +47,7 @@ FULL_RATE_ROWS = 8
 # Inputs up to so many are read where they lie, if they lie as kernels take them.
 MOST_IN_PLACE = 128
 
-# Online SGD lists inputs by places of 16 bits: networks with more of them take the two phases of a mini-batch.
+# Lists have places of 16 bits: of more inputs none is skipped, and online SGD takes the two phases of a mini-batch.
 MOST_LISTED = 1 << 16
 
 # Kept, of calls with different numbers of samples.
@@ -152,7 +152,8 @@ class Workspace:
         """Room for lists of inputs, and for online SGD the list of all (``kernels/lists.py``)."""
         self["list_words"] = words = -(-(max(self.shape.sizes) if self.online else self.shape.n_in) // 64)
         self["list_bytes"] = 8 * (2 * words + 1) + 2 * (64 * words + 64)
-        lists = SLICES * self.rows // GROUP if self.shape.n_in >= SKIP_MIN_INPUTS else 0
+        self._can_list = SKIP_MIN_INPUTS <= self.shape.n_in <= MOST_LISTED
+        lists = SLICES * self.rows // GROUP if self._can_list else 0
         self._keep("lists", _buffer(lists * int(self["list_bytes"]), np.uint8))
         self._keep("listed", _buffer(0 if self.online else lists * GROUP * 64 * words, self.shape.dtype))
         self._keep("sources", _buffer(2 * SLICES * self.rows, np.int64))
@@ -170,7 +171,7 @@ class Workspace:
     ) -> None:
         """Let the next launches take their samples from here; the arrays must stay alive until then."""
         x_at, y_at, weights_at, order_at = address_of(x), address_of(y), address_of(weights), address_of(order)
-        x_kind, skip_zeros = X_KINDS[x.dtype.char], self.shape.n_in <= MOST_LISTED and mostly_zero(x)
+        x_kind, skip_zeros = X_KINDS[x.dtype.char], self._can_list and mostly_zero(x)
         y_kind = self._classes if y is not None and y.dtype.kind == "i" else ROWS
         offset, rest = divmod(x_at - self._acts_at, self._itemsize)
         in_place = x_kind == self._kind_in_place and order is None and not (skip_zeros or rest)
@@ -312,7 +313,5 @@ class Workspace:
 
 def mostly_zero(x: np.ndarray) -> bool:
     """Whether so many inputs are zero that it pays to skip them, from a look at some samples."""
-    if x.shape[1] < SKIP_MIN_INPUTS:
-        return False
     some = x[:: max(1, len(x) // 256)][:256]
     return bool(np.count_nonzero(some) < SKIP_DENSITY * some.size)

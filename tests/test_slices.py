@@ -11,7 +11,7 @@ from conftest import Build, simple
 from launched import train
 
 from fastbp import SGD, Adam, Dense, Dropout, Network, Trainer, _threads
-from fastbp.kernels.layout import DELTA
+from fastbp.kernels.layout import DELTA, PANEL, TILE_NUMBERS
 from fastbp.tables import PART_ROWS, SLICED_INPUTS
 from fastbp.workspace import Workspace
 
@@ -61,6 +61,22 @@ def test_a_gradient_of_sliced_inputs(
 def test_which_batches_have_slices(n_in: int, width: int, batch: int, slices: int) -> None:
     shape = Network(n_in, [Dense(width), Dense(3)])._shape
     assert shape.slices(batch) == slices
+
+
+@pytest.mark.parametrize("n_in", [3, 64, 70, SLICED_INPUTS, ODD, 784, 1000])
+@pytest.mark.parametrize("widths", [(16, 3), (17, 90), (48, 200, 5), (300, 3)])
+def test_tiles_cover_the_parameters_once(n_in: int, widths: tuple[int, ...]) -> None:
+    """And are no larger than the room for one, begin where a list says how far it is, and have rows of one slice."""
+    workspace = Workspace(Network(n_in, [Dense(width) for width in widths])._shape, 100)
+    seen = [np.zeros((layer["n_in"], layer["width"]), int) for layer in workspace.layers]
+    cut = 64 * workspace.shape.slice_words[0] if workspace.shape.has_slices else 0
+    for layer, j, start, stop, _ in workspace.tiles.tolist():
+        width = min(PANEL, seen[layer].shape[1] - j)
+        seen[layer][start:stop, j : j + width] += 1
+        assert start % 64 == 0
+        assert (stop - start) * width <= TILE_NUMBERS
+        assert layer > 0 or stop <= cut or start >= cut
+    assert all((tiles == 1).all() for tiles in seen)
 
 
 @pairs_of_threads

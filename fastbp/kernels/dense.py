@@ -7,6 +7,7 @@ With a_in the layer's inputs, one row a sample, and W its weights (the layer tab
     g     = a_in^T delta           ``dense_gradient``   a tile of the gradient, summed over the samples in order
 
 The bias is the last row of W, with input 1: it starts the forward sum, and its gradient is the sum of the deltas.
+Where the first layer's inputs are listed (lists.py) the first and the last walk the lists, group after group.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ PANEL = 32
 PAD = 16
 # Numbers of a gradient's tile, at most: they stay in the first-level cache through their sum and their update. Its rows
 # are a multiple of 64, as what a list says of them (lists.py).
-TILE_NUMBERS = 8192
+TILE_NUMBERS = 4 * 64 * PANEL
 
 # Kinds of input, as the gather kernel finds them.
 UINT8, FLOAT32, FLOAT64 = range(3)
@@ -82,9 +82,9 @@ RUN = _record(
     # its cost and hits
     "epoch epoch_start epoch_stop epoch_costs epoch_hits "
     # what to compute: the stages at work; those of one thread and of a team; samples of a batch and of a chunk, whether
-    # to average, the parts that have gradients of their own, slices of the inputs and words of one, whether
-    # tasks want each sample's inputs; flat parameters and
-    # gradient; where the outputs go (0: nowhere); hits and, as the first of the floats, the cost of all samples
+    # to average, the parts that have gradients of their own, slices of the inputs and words of one, whether tasks want
+    # each sample's own inputs; flat parameters and gradient; where the outputs go (0: nowhere); hits and, as the first
+    # of the floats, the cost of all samples
     "n_stages stages n_alone stages_alone n_together stages_together what batch chunk_rows average parts "
     "slices slice_words by_sample flat_theta flat_grad out count_hits total_correct",
     "total_cost scale eta l1 l2 momentum beta1 beta2 epsilon weight_decay correction1 correction2 "

@@ -3,8 +3,8 @@
 81 % of MNIST's pixels are 0, and 0 adds nothing to a sum. A GROUP of 8 samples shares a list of the inputs that one of
 them has: 46 % of MNIST's pixels. So the products are still those of 8 rows at once, and skip what is zero in all:
 
-    forward    z[r] += a[k, r] W[place[k]]                 over the list's entries k, 8 rows of z in registers
-    gradient   g[place[k]] += sum over r of a[k, r] delta[r]      for all k, 8 rows of delta in registers
+    forward    z[r] += sum over k of a[k, r] W[place[k]]           8 rows of z in registers, over the list's entries k
+    gradient   g[place[k]] += sum over r of a[k, r] delta[r]       8 rows of delta in registers, for every entry k
 
 A list is ``run.list_words`` + 1 numbers that say with which entry each 64 inputs begin, as many words with a bit for
 each of these inputs, and then the places, 16 bits each. Beside it stand the inputs, the 8 of an entry side by side, so
