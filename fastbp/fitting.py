@@ -26,7 +26,7 @@ from .kernels.layout import COST, DELTA
 from .pace import Pace, pace_of
 from .samples import Samples
 from .state import Place
-from .workspace import MOST_LISTED, Workspace
+from .workspace import MOST_LISTED, Workspace, put_by, take_spare
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -113,28 +113,35 @@ class Fit:
                     self._prepare()
                 while not history.ended_by:
                     self._step()
+                put_by(self._kind, self.workspace)
             except BaseException as error:
                 history.ended_by = type(error).__name__
                 raise
 
     # ------------------------------------------------------------ the parts
     def _workspace(self) -> tuple[Workspace, Pace]:
-        trainer, network, batch_size = self.trainer, self.trainer.network, self.trainer.batch_size
-        numbers = trainer.optimizer.hyperparameters()
+        """What to work in, left by a fit alike or new, and at which pace."""
+        trainer, shape, batch_size = self.trainer, self.trainer.network._shape, self.trainer.batch_size
+        numbers, rows = trainer.optimizer.hyperparameters(), min(batch_size, len(self.samples))
         plain = numbers["optimizer"] == update.SGD and numbers["l1"] == numbers["l2"] == 0
-        online = batch_size == 1 and plain and not any(trainer.limits.values())
-        online = online and max(network._shape.sizes) <= MOST_LISTED
-        workspace = Workspace(network._shape, min(batch_size, len(self.samples)), online, trainer.seed)
+        online = batch_size == 1 and plain and not any(trainer.limits.values()) and max(shape.sizes) <= MOST_LISTED
+        seed = trainer.seed if any(layer.dropout for layer in shape.layers) else None
+        settings = (*numbers.items(), *trainer.limits.items(), trainer.label_smoothing, trainer.n_threads)
+        self._kind = shape, rows, online, seed, settings
+        spare = take_spare(self._kind)
+        workspace = spare or Workspace(shape, rows, online, seed)
         workspace.use_optimizer(numbers, trainer._states)
-        workspace.use_limits(trainer.limits)
-        if trainer.label_smoothing:
-            workspace.use_smoothing(trainer.label_smoothing)
+        if spare is None:
+            workspace.use_limits(trainer.limits)
+            if trainer.label_smoothing:
+                workspace.use_smoothing(trainer.label_smoothing)
         most = workspace.threads_worth(trainer.n_threads, batch_size)
-        for threads in {most, 1}:  # a launch of nothing: what compiles or starts here would be taken for slowness later
-            workspace.prepare(DELTA, batch_size, network._theta)
-            workspace["learning_rates"] = 0
-            workspace.launch(0, 0, threads)
-        return workspace, pace_of(workspace.shape, batch_size, most)
+        if spare is None:  # launches of nothing: what compiles or starts here would be taken for slowness later
+            for threads in {most, 1}:
+                workspace.prepare(DELTA, batch_size, trainer.network._theta)
+                workspace["learning_rates"] = 0
+                workspace.launch(0, 0, threads)
+        return workspace, pace_of(shape, batch_size, most)
 
     def _step(self) -> None:
         """Train a slice, and do what its end brings with it."""

@@ -7,7 +7,9 @@ how many samples are at work at a time, never on how many there are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections import deque
+from collections.abc import Hashable, Sequence
 from functools import cache
 from struct import Struct
 from typing import Any
@@ -53,6 +55,10 @@ MOST_LISTED = 1 << 16
 # Kept, of calls with different numbers of samples.
 MOST_PLANS = 64
 
+# Workspaces of fits that ended are kept for the next ones alike, so many, and none that is larger: half the time of a
+# short fit went into allocating one and touching its pages for the first time.
+MOST_SPARE, SPARE_BYTES = 16, 1 << 22
+
 # What every call sets lies together in the run record, and is written at once: that is ten times quicker than by name.
 _write_data, _write_call, _read_totals = Struct("9q").pack_into, Struct("18q").pack_into, Struct("qd").unpack_from
 _DATA, _CALL, _TOTALS = (RUN.fields[first][1] for first in ("x", "n_alone", "total_correct"))  # type: ignore[index]
@@ -68,6 +74,27 @@ def _member(work: Any) -> int:
 def _task(work: Any, dtype: np.dtype) -> int:
     """The address of a task."""
     return int(address(work, launch.signature(SCALARS[dtype])))
+
+
+_spare: deque[tuple[Hashable, Workspace]] = deque(maxlen=MOST_SPARE)  # those kept last at its end
+_spare_lock = threading.Lock()
+
+
+def take_spare(key: Hashable) -> Workspace | None:
+    """A workspace that was put by under this key, if there is one; nobody else has it then."""
+    with _spare_lock:
+        for k, (kept, workspace) in enumerate(_spare):
+            if kept == key:
+                del _spare[k]
+                return workspace
+    return None
+
+
+def put_by(key: Hashable, workspace: Workspace) -> None:
+    """Keep a workspace that nobody uses any more for who asks for this key, which says all that it depends on."""
+    if workspace.nbytes <= SPARE_BYTES:
+        with _spare_lock:
+            _spare.append((key, workspace))
 
 
 def _buffer(numbers: int, dtype: Any) -> np.ndarray:
@@ -110,6 +137,11 @@ class Workspace:
 
     def __getitem__(self, field: str) -> Any:
         return self.run[field][0]
+
+    @property
+    def nbytes(self) -> int:
+        """Of all buffers."""
+        return sum(array.nbytes for array in self._numbers.values())
 
     def _keep(self, field: str, array: np.ndarray) -> np.ndarray:
         """Hold on to ``array`` and let kernels find it under ``field``."""
@@ -236,7 +268,8 @@ class Workspace:
         for field, value in hyperparameters.items():
             self[field] = value
         for k, state in enumerate(states, 1):
-            self._keep(f"state{k}", _buffer(self.sizes["theta"], self.shape.dtype))
+            if f"state{k}" not in self._numbers:
+                self._keep(f"state{k}", _buffer(self.sizes["theta"], self.shape.dtype))
             self[f"flat_state{k}"] = state.ctypes.data
 
     def use_limits(self, given: dict[str, float | None]) -> None:
