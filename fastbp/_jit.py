@@ -62,6 +62,7 @@ __all__ = [
     "int64",
     "intrinsic",
     "ir",
+    "is_missing",
     "lower_builtin",
     "models",
     "njit",
@@ -382,6 +383,31 @@ def parallel(func: Callable[..., Any]) -> Any:
     return _entry(func, "parallel", parallel=True)
 
 
+def _callback(func: Callable[..., Any], signature: Any) -> Any:
+    """What compiles ``func`` as a C function, or loads it."""
+    normal = sigutils.normalize_signature(signature)
+    kernel = _kernel(func, f"c{_short(normal)}")
+    callback = CFunc(kernel, normal, locals={}, options=dict(FLAGS))
+    callback._cache = _Cache(kernel)
+    return callback
+
+
+def is_missing(func: Callable[..., Any], signature: Any) -> bool:
+    """Whether there is a cache, but nothing in it for ``address(func, signature)``.
+
+    Examples
+    --------
+    >>> def fifth(x):
+    ...     return x / 5
+    >>> at = address(fifth, types.float64(types.float64))
+    >>> is_missing(fifth, types.float64(types.float64))
+    False
+    """
+    callback = _callback(func, signature)
+    files = callback._cache._files(callback._sig)
+    return files is not None and not Path(files._cache_file._index_path).exists()
+
+
 _callbacks: dict[tuple[Callable[..., Any], Any], Any] = {}  # kept: without the object the code is gone
 
 
@@ -412,10 +438,7 @@ def address(func: Callable[..., Any], signature: Any) -> int:
     True
     """
     if (func, signature) not in _callbacks:
-        normal = sigutils.normalize_signature(signature)
-        kernel = _kernel(func, f"c{_short(normal)}")
-        callback = CFunc(kernel, normal, locals={}, options=dict(FLAGS))
-        callback._cache = _Cache(kernel)
+        callback = _callback(func, signature)
         with _remembering_signatures():
             callback.compile()
         _callbacks[func, signature] = callback

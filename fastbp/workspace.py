@@ -10,14 +10,13 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Hashable, Sequence
-from functools import cache
 from struct import Struct
 from typing import Any
 
 import numpy as np
 
-from . import _threads, plan
-from ._jit import address, types
+from . import _threads, compiled, plan
+from ._jit import address
 from .arguments import address_of
 from .kernels import costs, dropout, launch, team
 from .kernels.layout import (
@@ -37,7 +36,6 @@ from .kernels.matmul import GROUP
 from .tables import CHUNK_ROWS, RATE, SAMPLE_SECONDS, SLICES, Shape, layer_table, tile_table
 
 X_KINDS = {"B": UINT8, "f": FLOAT32, "d": FLOAT64}
-SCALARS = {np.dtype(np.float32): types.float32, np.dtype(np.float64): types.float64}
 
 # Below this share of non-zero inputs it pays to skip zeros (docs/performance.md).
 SKIP_DENSITY, SKIP_MIN_INPUTS = 0.5, 64
@@ -62,18 +60,6 @@ MOST_SPARE, SPARE_BYTES = 16, 1 << 22
 # What every call sets lies together in the run record, and is written at once: that is ten times quicker than by name.
 _write_data, _write_call, _read_totals = Struct("9q").pack_into, Struct("18q").pack_into, Struct("qd").unpack_from
 _DATA, _CALL, _TOTALS = (RUN.fields[first][1] for first in ("x", "n_alone", "total_correct"))  # type: ignore[index]
-
-
-@cache
-def _member(work: Any) -> int:
-    """The address of ``launch.alone`` or ``launch.together``."""
-    return int(address(work, types.void(types.int64, types.int64)))
-
-
-@cache
-def _task(work: Any, dtype: np.dtype) -> int:
-    """The address of a task."""
-    return int(address(work, launch.signature(SCALARS[dtype])))
 
 
 _spare: deque[tuple[Hashable, Workspace]] = deque(maxlen=MOST_SPARE)  # those kept last at its end
@@ -156,7 +142,7 @@ class Workspace:
         self["n_layers"], self["layers"] = len(self.layers), self.layers.ctypes.data
         self["n_in"], self["cost"], self["shrink"] = shape.n_in, costs.CODES[shape.cost], 1.0
         if self.layers["drop_rate"].any():
-            self["drop"] = address(dropout.drop, dropout.signature(SCALARS[shape.dtype]))
+            self["drop"] = address(dropout.drop, dropout.signature(compiled.SCALARS[shape.dtype]))
         self.tiles = tile_table(shape, self.layers)
         self["n_tiles"], self["tiles"] = len(self.tiles), self.tiles.ctypes.data
         self["part_size"] = shape.packed
@@ -260,7 +246,7 @@ class Workspace:
             self._stages[key] = table = np.zeros(len(stages), STAGE)
             for record, stage in zip(table, stages, strict=True):
                 for field, value in stage.items():
-                    record[field] = _task(value, self.shape.dtype) if field == "work" else value
+                    record[field] = compiled.task(value, self.shape.dtype) if field == "work" else value
         return self._stages[key]
 
     def use_optimizer(self, hyperparameters: dict[str, float], states: Sequence[np.ndarray]) -> None:
@@ -334,8 +320,8 @@ class Workspace:
             with _threads.region(n_threads) as granted:
                 if granted > 1:
                     self._seat(granted)
-                    return int(launch.launch_parallel(self._at, _member(launch.together), start, stop, granted))
-        return int(launch.launch_serial(self._at, _member(launch.alone), start, stop, 1))
+                    return int(launch.launch_parallel(self._at, compiled.member(launch.together), start, stop, granted))
+        return int(launch.launch_serial(self._at, compiled.member(launch.alone), start, stop, 1))
 
     def _seat(self, n_threads: int) -> None:
         """Have tickets for a team of this size."""

@@ -7,9 +7,10 @@ import pytest
 
 import fastbp
 from fastbp import _threads
+from fastbp.compiled import member
 from fastbp.kernels import launch
 from fastbp.kernels.layout import DELTA
-from fastbp.workspace import Workspace, _member
+from fastbp.workspace import Workspace
 
 NARROW, WIDE = (20, 9), (300, 260)
 
@@ -39,7 +40,7 @@ def test_one_member_does_the_work_of_all_who_do_not_come(
     workspace.prepare(DELTA, len(inputs), net._theta, grad=got)
     workspace.launch(0, 0, 1)
     workspace._seat(members)
-    stop = launch.launch_serial(workspace._at, _member(launch.together), 0, len(inputs), members)
+    stop = launch.launch_serial(workspace._at, member(launch.together), 0, len(inputs), members)
     assert stop == len(inputs)
     np.testing.assert_array_equal(got, expected)
 
