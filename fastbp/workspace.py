@@ -18,12 +18,13 @@ import numpy as np
 from . import _threads, compiled, plan
 from ._jit import address
 from .arguments import address_of
-from .kernels import costs, dropout, launch, team
+from .kernels import costs, dropout, launch
 from .kernels.layout import (
     CLASSES,
     DELTA,
     FLOAT32,
     FLOAT64,
+    LINE,
     PAD,
     PANEL,
     ROWS,
@@ -108,7 +109,7 @@ class Workspace:
     def __init__(self, shape: Shape, rows: int, online: bool = False, dropout_seed: int | None = None) -> None:
         self.shape, self.online, self.dropout_seed = shape, online, dropout_seed
         self.rows = min(shape.block_rows, -(-rows // 8) * 8)
-        self.run = np.zeros(1, RUN)
+        self.run = _buffer(RUN.itemsize, np.uint8).view(RUN)
         self._numbers: dict[str, np.ndarray] = {}
         self._fields = self.run.data.cast("B")
         self._describe()
@@ -154,8 +155,8 @@ class Workspace:
             self._keep(field, _buffer(self.sizes[field], dtype))
         chunks = rows // (CHUNK_ROWS // 2) + 1
         self._keep("column_costs", _buffer(chunks * width, dtype))
-        self._keep("costs", np.zeros(chunks))
-        self._keep("correct", np.zeros(chunks, np.int64))
+        self._keep("costs", _buffer(chunks * LINE // 8, np.float64))
+        self._keep("correct", _buffer(chunks * LINE // 8, np.int64))
         self._keep("zeros", _buffer(PANEL, dtype))
         self["block"], self["ld_in"], self["ld_slice"] = rows, self.layers[0]["ld_in"], shape.ld_slice
         self._acts_at, self._itemsize = int(self["acts"]), dtype.itemsize
@@ -325,7 +326,7 @@ class Workspace:
 
     def _seat(self, n_threads: int) -> None:
         """Have tickets for a team of this size."""
-        numbers = team.LINE // 8 * (n_threads + 1)
+        numbers = LINE // 8 * (n_threads + 1)
         if "team" not in self._numbers or len(self._numbers["team"]) < numbers:
             self._keep("team", _buffer(numbers, np.int64))
 

@@ -9,10 +9,14 @@ import fastbp
 from fastbp import _threads
 from fastbp.compiled import member
 from fastbp.kernels import launch
-from fastbp.kernels.layout import DELTA
+from fastbp.kernels.layout import DELTA, RUN
 from fastbp.workspace import Workspace
 
 NARROW, WIDE = (20, 9), (300, 260)
+CHANGING = """
+    stage work tasks batch_start first rows chunks keep_gradient complete update updates rate_at epoch_start epoch_stop
+    total_correct total_cost scale eta correction1 correction2 shrink
+"""
 
 
 def network(widths: tuple[int, ...], dtype: str = "float32") -> fastbp.Network:
@@ -72,3 +76,12 @@ def test_a_launch_that_diverges_ends_for_all_members(samples: tuple[np.ndarray, 
         fastbp.Trainer(net, fastbp.SGD(1e38), batch_size=5, n_threads=2).fit(*samples, epochs=50)
     assert np.isfinite(net.get_parameters()).all()
     assert before.shape == net.get_parameters().shape
+
+
+def test_what_changes_from_batch_to_batch_shares_no_cache_line_with_what_does_not() -> None:
+    changing = set(CHANGING.split())
+    line = {name: place[1] // 64 for name, place in RUN.fields.items()}
+    beside = {name for name in line if line[name] in {line[other] for other in changing}}
+    assert {name for name in beside - changing if not name.startswith("_")} == set()
+    workspace = Workspace(fastbp.Network(3, [fastbp.Dense(2)])._shape, 8)
+    assert workspace._at % 64 == workspace["costs"] % 64 == workspace["correct"] % 64 == 0

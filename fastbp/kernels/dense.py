@@ -24,6 +24,7 @@ from .memory import (
     load,
     load_scalar,
     number,
+    prefetch,
     scratch_tile,
     size_of,
     splat,
@@ -144,12 +145,25 @@ def whole_fours(one, delta, rows, width, room):
 
 
 @njit
+def prefetch_group(delta, bytes_of_row):
+    """Ask for a group's deltas, (address, stride)."""
+    address, stride = delta
+    for row in range(address, address + stride * GROUP, stride):
+        for at in range(0, bytes_of_row, 64):
+            prefetch(row + at)
+
+
+@njit
 def sum_listed(one, run, layer, tile, r0, r1, g, room):
-    """g[i] += the sum over rows r0 to r1 of a_in[r, i] delta[r], for the inputs of a tile that are listed."""
+    """g[i] += the sum over rows r0 to r1 of a_in[r, i] delta[r], for the inputs of a tile that are listed.
+
+    While a group is summed the next one's deltas are asked for: half of them another core wrote.
+    """
     size, width, piece = size_of(one), panel_width(layer.width, tile.j0), slice_of(run, tile.i0 // 64)
     for r in range(r0, r1, GROUP):
         x, places = listed_inputs(one, run, piece, r, tile.i0, tile.i1)
         delta = (run.deltas + size * (layer.d + r * layer.ld + tile.j0), size * layer.ld)
+        prefetch_group((delta[0] + GROUP * delta[1], delta[1]), size * width)
         if r + GROUP > r1:
             delta = whole_fours(one, delta, r1 - r, width, room)
         listed_outer(one, x, delta, (g, size * width), min(GROUP, r1 - r + 3), width, places)

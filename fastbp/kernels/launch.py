@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from .._jit import carray, from_dtype, intrinsic, ir, njit, parallel, prange, serial, types
-from .layout import COST, LAYER, RUN, STAGE, TILE
+from .layout import COST, LAYER, LINE, RUN, STAGE, TILE
 from .memory import load_int, load_scalar, store_int, store_scalar
 from .team import FINISHED, dismiss, finish, next_stage, open_stage, segment_stop, take
 from .update import ADAM
@@ -99,8 +99,10 @@ def end_epoch(run):
 def place_inputs(run, first):
     """Where the first layer finds its inputs: in rows to gather them into, or, where x is as they would be, in x."""
     layer = carray(layers_of(run.layers), run.n_layers)[0]
-    layer.a_in = run.x_offset + (first - run.epoch_start) * run.n_in if run.in_place else 0
-    layer.ld_in = run.n_in if run.in_place else run.ld_slice if run.apart else run.ld_in
+    a_in = run.x_offset + (first - run.epoch_start) * run.n_in if run.in_place else 0
+    ld_in = run.n_in if run.in_place else run.ld_slice if run.apart else run.ld_in
+    if layer.a_in != a_in or layer.ld_in != ld_in:  # writing would take the line from the other threads
+        layer.a_in, layer.ld_in = a_in, ld_in
 
 
 @njit
@@ -148,8 +150,8 @@ def next_block(run):
 def collect(run):
     """Add the chunks' costs and hits to the run's, in order; whether the cost is still finite."""
     for c in range(run.chunks):
-        run.total_cost += load_scalar(1.0, run.costs + 8 * c)
-        run.total_correct += load_int(run.correct + 8 * c)
+        run.total_cost += load_scalar(1.0, run.costs + LINE * c)
+        run.total_correct += load_int(run.correct + LINE * c)
     return math.isfinite(run.total_cost)
 
 

@@ -19,6 +19,9 @@ PAD = 16
 # are a multiple of 64, as what a list says of them (lists.py).
 TILE_NUMBERS = 4 * 64 * PANEL
 
+# What one thread writes and another reads lies so many bytes apart: two lines of 64, as the hardware fetches pairs.
+LINE = 128
+
 # Kinds of input, as the gather kernel finds them.
 UINT8, FLOAT32, FLOAT64 = range(3)
 # Kinds of targets: a row of them a sample, its class, or its class where the classes have rows of targets.
@@ -54,10 +57,16 @@ STAGE = _record(
     "gradient add_parts measure step"
 )
 
-# All that a launch needs to know: sizes, addresses of arrays, and the optimizer's numbers.
+# All that a launch needs to know: sizes, addresses of arrays, and the optimizer's numbers. What changes with the stage
+# or the batch stands in cache lines of its own (64 bytes, 8 fields): all else beside it would have to be fetched again.
 RUN = _record(
-    # the tables; the stage at work, its compiled task and how often to run it; the threads and their tickets
-    "n_layers layers n_tiles tiles stage work tasks threads team "
+    # the stage at work, its compiled task and how often to run it; the batch and the block at work
+    "stage work tasks batch_start first rows chunks keep_gradient "
+    # whether the batch ends with the block, and whether to update then; updates so far, and where their learning rate
+    # is; the epoch at work, where a launch has several
+    "complete update updates rate_at epoch_start epoch_stop _1 _2 "
+    # the tables; the threads and their tickets
+    "n_layers layers n_tiles tiles threads team "
     # the address of the record itself, and of dropout's code
     "at drop "
     # parameters, gradient and the optimizer's state, all packed; rows of a block's samples; zeros to read
@@ -69,27 +78,28 @@ RUN = _record(
     "partial apart "
     # numbers of a row of inputs that are gathered, and of a slice of one
     "ld_in ld_slice "
-    # the batch and the block at work, a block's most samples, whether the batch ends with it, and whether to update
-    # then; numbers from the gradient of one part to the next; costs and hits a chunk
-    "stop block batch_start first rows chunks keep_gradient complete update part_size costs correct "
-    "cost optimizer nesterov updates learning_rates rate_at "
+    # the place to stop at, a block's most samples; numbers from the gradient of one part to the next; costs and hits of
+    # chunks, LINE bytes apart
+    "stop block part_size costs correct "
+    "cost optimizer nesterov learning_rates "
     # squares of each tile's gradient, by columns and in all; a row of targets for each class, where smoothed
     "column_squares squares class_rows "
     # the data: x and its kind; classes or targets; what each sample counts (0: one); the order to take the samples in
     # (0: as they lie); whether to skip what is zero; whether x serves as it lies, and how far it is from acts
     "x x_kind y y_kind sample_weights order skip_zeros in_place x_offset "
-    # samples of an epoch, where a launch has several (0: one, or a part of one); the one at work, and where each leaves
-    # its cost and hits
-    "epoch epoch_start epoch_stop epoch_costs epoch_hits "
+    # samples of an epoch, where a launch has several (0: one, or a part of one); where each leaves its cost and hits
+    "epoch epoch_costs epoch_hits "
     # what to compute: the stages at work; those of one thread and of a team; samples of a batch and of a chunk, whether
     # to average, the parts that have gradients of their own, slices of the inputs and words of one, whether tasks want
     # each sample's own inputs; flat parameters and gradient; where the outputs go (0: nowhere); hits and, as the first
     # of the floats, the cost of all samples
     "n_stages stages n_alone stages_alone n_together stages_together what batch chunk_rows average parts "
     "slices slice_words by_sample flat_theta flat_grad out count_hits total_correct",
-    "total_cost scale eta l1 l2 momentum beta1 beta2 epsilon weight_decay correction1 correction2 "
-    # limits (0: none), and what clipping leaves of the batch's gradient
-    "clip_norm clip_sample_norm max_norm shrink",
+    # what changes from batch to batch: Adam's corrections, and what clipping leaves of the gradient, among them
+    "total_cost scale eta correction1 correction2 shrink _3 "
+    "l1 l2 momentum beta1 beta2 epsilon weight_decay "
+    # limits (0: none)
+    "clip_norm clip_sample_norm max_norm",
 )
 
 

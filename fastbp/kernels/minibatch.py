@@ -34,7 +34,7 @@ from .dense import (
 from .dropout import drop_rows
 from .gather import gather_inputs, is_listed
 from .launch import stages_of
-from .layout import COST, FORWARD, PANEL
+from .layout import COST, FORWARD, LINE, PANEL
 from .lists import list_group, list_sample
 from .matmul import GROUP
 from .memory import (
@@ -118,8 +118,8 @@ def judge(one, run, layer, chunk, r0, r1):
             correct += is_hit(one, a, label, target, n)
     for j in range(n):
         total += load_scalar(one, column_costs + size * j)
-    store_scalar(total, run.costs + 8 * chunk)
-    store_int(correct, run.correct + 8 * chunk)
+    store_scalar(total, run.costs + LINE * chunk)
+    store_int(correct, run.correct + LINE * chunk)
 
 
 @njit

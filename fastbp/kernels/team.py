@@ -24,9 +24,8 @@ import sys
 from typing import Any
 
 from .._jit import cgutils, intrinsic, ir, njit, types
+from .layout import LINE
 
-# Two lines of 64 bytes: the hardware fetches them in pairs.
-LINE = 128
 FINISHED = -1
 TAKEABLE = 0xFFFFFFFF
 # Looks at a ticket before a waiting thread offers its CPU to others, as another program may want it. About 30 us.
