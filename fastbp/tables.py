@@ -76,24 +76,24 @@ class Shape:
         return min(BLOCK_ROWS, max(64, most // numbers // 8 * 8))
 
     @cached_property
-    def words(self) -> int:
-        """64-bit words with a bit for each input."""
-        return -(-self.n_in // 64)
-
-    @cached_property
-    def slice_words(self) -> tuple[int, int]:
-        """Words of the first slice of the inputs, and of the last, the longest."""
-        return self.words // SLICES, self.words - self.words // SLICES * (SLICES - 1)
-
-    @cached_property
     def has_slices(self) -> bool:
         """Whether there are batches whose inputs are cut into slices."""
         return self.n_in >= SLICED_INPUTS and not self.is_wide
 
     @cached_property
+    def slice_inputs(self) -> int:
+        """The inputs of a slice; the last one may have fewer."""
+        return pad(-(-self.n_in // (SLICES if self.has_slices else 1)))
+
+    @cached_property
+    def slice_words(self) -> int:
+        """64-bit words with a bit for each input of a slice."""
+        return -(-self.slice_inputs // 64)
+
+    @cached_property
     def ld_slice(self) -> int:
         """Numbers from one sample's inputs to the next's, where slices lie apart."""
-        return leading_dimension(64 * self.slice_words[1], self.dtype.itemsize) if self.has_slices else 0
+        return leading_dimension(64 * self.slice_words, self.dtype.itemsize) if self.has_slices else 0
 
     def chunk_rows(self, batch: int) -> int:
         """About how many samples of a batch are a chunk."""
@@ -171,7 +171,7 @@ def tile_table(shape: Shape, layers: np.ndarray) -> np.ndarray:
     none has rows of two, and half of the tiles end with the first one.
     """
     tiles: list[tuple[int, ...]] = []
-    ends = [64 * shape.slice_words[0]] if shape.has_slices else []
+    ends = [shape.slice_inputs] if shape.has_slices else []
     for index, layer in enumerate(layers):
         n_in, bias, width = int(layer["n_in"]), int(layer["bias"]), min(PANEL, int(layer["width"]))
         cuts = [0, *(ends if index == 0 else []), n_in]

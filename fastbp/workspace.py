@@ -59,7 +59,7 @@ MOST_PLANS = 64
 MOST_SPARE, SPARE_BYTES = 16, 1 << 22
 
 # What every call sets lies together in the run record, and is written at once: that is ten times quicker than by name.
-_write_data, _write_call, _read_totals = Struct("9q").pack_into, Struct("18q").pack_into, Struct("qd").unpack_from
+_write_data, _write_call, _read_totals = Struct("9q").pack_into, Struct("17q").pack_into, Struct("qd").unpack_from
 _DATA, _CALL, _TOTALS = (RUN.fields[first][1] for first in ("x", "n_alone", "total_correct"))  # type: ignore[index]
 
 
@@ -169,12 +169,15 @@ class Workspace:
 
     def _list_inputs(self) -> None:
         """Room for lists of inputs, and for online SGD the list of all (``kernels/lists.py``)."""
-        self["list_words"] = words = -(-(max(self.shape.sizes) if self.online else self.shape.n_in) // 64)
+        shape = self.shape
+        self["slice_inputs"] = shape.slice_inputs
+        slices = SLICES if shape.has_slices else 1
+        self["list_words"] = words = -(-max(shape.sizes) // 64) if self.online else slices * shape.slice_words
         self["list_bytes"] = 8 * (2 * words + 1) + 2 * (64 * words + 64)
-        self._can_list = SKIP_MIN_INPUTS <= self.shape.n_in <= MOST_LISTED
+        self._can_list = SKIP_MIN_INPUTS <= shape.n_in <= MOST_LISTED
         lists = SLICES * self.rows // GROUP if self._can_list else 0
         self._keep("lists", _buffer(lists * int(self["list_bytes"]), np.uint8))
-        self._keep("listed", _buffer(0 if self.online else lists * GROUP * 64 * words, self.shape.dtype))
+        self._keep("listed", _buffer(0 if self.online else lists * GROUP * 64 * words, shape.dtype))
         self._keep("sources", _buffer(2 * SLICES * self.rows, np.int64))
         if self.online:
             begins, places = 64 * np.arange(words + 1, dtype=np.int64), np.arange(64 * words, dtype=np.uint16)
@@ -230,7 +233,7 @@ class Workspace:
                 table = self._stage_table(what, parts, each, slices, by_slices)
                 stages += [len(table), table.ctypes.data]
             by_sample = bool(each or (what == DELTA and self["clip_sample_norm"]))
-            sizes = what, batch, self.shape.chunk_rows(batch), each is None, parts, slices, self.shape.words // slices
+            sizes = what, batch, self.shape.chunk_rows(batch), each is None, parts, slices
             found = self._plans[what, batch, each] = (*stages, *sizes, by_sample)
         return found
 

@@ -32,7 +32,7 @@ from .memory import (
     store_scalar,
     transpose_block,
 )
-from .slices import columns_of, inputs_at, slice_of
+from .slices import columns_of, inputs_at, slice_of, words_of
 
 # Samples that a gradient tile sums at once: their part of a_in and delta stays in the first-level cache.
 SUM_BLOCK = 256
@@ -63,8 +63,9 @@ def dense_forward(one, run, layer, piece, r0, r1, j0, j1):
         bias = (w + row * layer.n_in if piece == 0 else run.zeros, 0)
         to = (z + size * (r0 * layer.ld + j), size * layer.ld)
         if is_listed(run) and layer.first:
+            words = words_of(run, i0, i1)
             for r in range(r0, r1, GROUP):
-                x, places = listed_inputs(one, run, piece, r, i0, i1)
+                x, places = listed_inputs(one, run, piece, r, words)
                 here = (to[0] + size * layer.ld * (r - r0), to[1])
                 listed_matmul(one, x, (w, row), bias, here, min(GROUP, r1 - r + 3), width, places)
         else:
@@ -159,9 +160,10 @@ def sum_listed(one, run, layer, tile, r0, r1, g, room):
 
     While a group is summed the next one's deltas are asked for: half of them another core wrote.
     """
-    size, width, piece = size_of(one), panel_width(layer.width, tile.j0), slice_of(run, tile.i0 // 64)
+    size, width, piece = size_of(one), panel_width(layer.width, tile.j0), slice_of(run, tile.i0)
+    words = words_of(run, tile.i0, tile.i1)
     for r in range(r0, r1, GROUP):
-        x, places = listed_inputs(one, run, piece, r, tile.i0, tile.i1)
+        x, places = listed_inputs(one, run, piece, r, words)
         delta = (run.deltas + size * (layer.d + r * layer.ld + tile.j0), size * layer.ld)
         prefetch_group((delta[0] + GROUP * delta[1], delta[1]), size * width)
         if r + GROUP > r1:
@@ -183,7 +185,7 @@ def listed_gradient(one, run, layer, tile, r0, r1, g, w, eta):
     With eta nobody else wants the gradient, unless it goes on: then it stays in the first-level cache, and rows that no
     sample lists are left alone.
     """
-    width, piece = panel_width(layer.width, tile.j0), slice_of(run, tile.i0 // 64)
+    width, piece = panel_width(layer.width, tile.j0), slice_of(run, tile.i0)
     row, scratch = size_of(one) * width, scratch_tile(one)
     start, stop, room = row * tile.i0, row * tile.i1, scratch + size_of(one) * TILE_NUMBERS
     places = room + row * GROUP
@@ -221,7 +223,7 @@ def dense_gradient(one, run, layer, tile, rows, g, w, eta):
         to = w if step != 0.0 else g
         delta = (run.deltas + size * (layer.d + s0 * layer.ld + tile.j0), size * layer.ld)
         if not listed:
-            inputs = inputs_at(run, layer, slice_of(run, tile.i0 // 64))
+            inputs = inputs_at(run, layer, slice_of(run, tile.i0))
             a = (run.acts + size * (inputs + s0 * layer.ld_in + tile.i0), size, size * layer.ld_in)
             init = (g + first, row) if keep else (run.zeros, 0)
             matmul(one, a, delta, init, (to + first, row), height, width, samples, step)

@@ -24,7 +24,7 @@ from .memory import (
     store_int,
     store_scalar,
 )
-from .slices import first_word, inputs_at
+from .slices import first_input, inputs_at
 
 SCALE = 1.0 / 255.0
 # Rows come in random order, which no hardware prefetcher can guess: ask for the one that this thread will take in the
@@ -113,7 +113,7 @@ def gather_inputs(one, run, layer, pieces, r0, r1):
     Where lists are made from bytes, note where these are instead.
     """
     itemsize, size = 1 << (run.x_kind + 1) if run.x_kind else 1, size_of(one)
-    i0, i1 = 64 * first_word(run, pieces[0]), min(run.n_in, 64 * first_word(run, pieces[1]))
+    i0, i1 = first_input(run, pieces[0]), first_input(run, pieces[1])
     row_bytes, start, stop = run.n_in * itemsize, i0 * itemsize, i1 * itemsize
     rows, ld = run.acts + size * inputs_at(run, layer, pieces[0]), size * layer.ld_in
     from_bytes = is_listed(run) and bytes_suffice(run, layer)

@@ -74,8 +74,8 @@ RUN = _record(
     # where x is not zero: lists, bytes from one to the next and words of 64 inputs of the longest; for online SGD, a
     # list of every input; the inputs that are listed; addresses of rows' bytes, and of those to ask for (lists.py)
     "n_in lists list_bytes list_words every_input listed sources "
-    # what all slices of the inputs but the first bring to z, and whether they lie apart (slices.py)
-    "partial apart "
+    # what all slices of the inputs but the first bring to z, whether they lie apart, and inputs of one (slices.py)
+    "partial apart slice_inputs "
     # numbers of a row of inputs that are gathered, and of a slice of one
     "ld_in ld_slice "
     # the place to stop at, a block's most samples; numbers from the gradient of one part to the next; costs and hits of
@@ -90,11 +90,11 @@ RUN = _record(
     # samples of an epoch, where a launch has several (0: one, or a part of one); where each leaves its cost and hits
     "epoch epoch_costs epoch_hits "
     # what to compute: the stages at work; those of one thread and of a team; samples of a batch and of a chunk, whether
-    # to average, the parts that have gradients of their own, slices of the inputs and words of one, whether tasks want
+    # to average, the parts that have gradients of their own, slices of the inputs, whether tasks want
     # each sample's own inputs; flat parameters and gradient; where the outputs go (0: nowhere); hits and, as the first
     # of the floats, the cost of all samples
     "n_stages stages n_alone stages_alone n_together stages_together what batch chunk_rows average parts "
-    "slices slice_words by_sample flat_theta flat_grad out count_hits total_correct",
+    "slices by_sample flat_theta flat_grad out count_hits total_correct",
     # what changes from batch to batch: Adam's corrections, and what clipping leaves of the gradient, among them
     "total_cost scale eta correction1 correction2 shrink _3 "
     "l1 l2 momentum beta1 beta2 epsilon weight_decay "

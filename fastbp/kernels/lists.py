@@ -33,7 +33,7 @@ from .marks import (
 )
 from .matmul import GROUP
 from .memory import copy_bytes, load_byte, load_int, load_scalar, number, size_of, store_byte, store_int, store_scalar
-from .slices import first_word, inputs_at
+from .slices import first_input, first_word, inputs_at, words_of
 
 # Chains of multiply-adds of a row (online.py): two vectors of 4 chains keep both FMA units busy at a latency of 4.
 CHAINS = 4
@@ -90,44 +90,47 @@ def list_group(one, run, layer, piece, r0, r1):
     Of rows that are missing to a whole group there are any finite numbers: inputs are finite.
     """
     size, w0, w1 = size_of(one), first_word(run, piece), first_word(run, piece + 1)
+    i0, i1 = first_input(run, piece), first_input(run, piece + 1)
     ld, row = size * layer.ld_in, run.acts + size * (inputs_at(run, layer, piece) + r0 * layer.ld_in)
-    front, from_bytes, asks = row + size * 64 * w0, bytes_suffice(run, layer), prefetched_in_lists(run)
+    front, from_bytes, asks = row + size * i0, bytes_suffice(run, layer), prefetched_in_lists(run)
     begins, places = list_of(run, piece, r0 // GROUP)
     sources, entry, fours = source_of(run, piece, r0), 0, range(0, r1 - r0, 4)
     for r in range(r1 - r0, GROUP):
         store_int(load_int(sources), sources + 8 * r)
+    stop = cut = i0
     for w in range(w0, w1):
-        missing = max(0, 64 * w + 64 - run.n_in)
-        bits, start = 0, 64 * w - missing
+        cut = cut if stop < cut else min(i1, cut + run.slice_inputs)  # words end with a slice, where there is none, too
+        first, stop = stop, min(stop + 64, cut)
+        missing, start, bits = first + 64 - stop, stop - 64, 0
         if from_bytes:
             for r in fours:
                 bits |= union_of_bytes(sources + 8 * r, start) >> missing
         else:
             for r in range(r1 - r0):
-                bits |= nonzero_bits(one, row + ld * r + size * 64 * w)
+                bits |= nonzero_bits(one, row + ld * r + size * first)
         if missing:
             bits &= (1 << (64 - missing)) - 1
         if asks:
             for r in fours:
-                prefetch_rows(source_of(run, piece + run.slices, r0 + r), 64 * w)
+                prefetch_rows(source_of(run, piece + run.slices, r0 + r), first)
         store_int(entry, begins + 8 * (w - w0))
         store_int(bits, begins + 8 * (run.list_words + 1 + w - w0))
-        store_places(bits, 64 * w, places + 2 * entry)
+        store_places(bits, first, places + 2 * entry)
         if COMPRESSES and from_bytes:
             for r in fours:
                 compress_rows(bits << missing, sources + 8 * r, start, front + ld * r + entry, ld)
         entry += count_bits(bits)
     store_int(entry, begins + 8 * (w1 - w0))
     if from_bytes and not COMPRESSES:
-        entry = min(run.n_in - 64 * w0, 64 * (w1 - w0))
+        entry = i1 - i0
         for r in range(GROUP):
-            copy_bytes(load_int(sources + 8 * r) + 64 * w0, front + ld * r, entry)
+            copy_bytes(load_int(sources + 8 * r) + i0, front + ld * r, entry)
     target = inputs_of(one, run, piece, r0 // GROUP)
     if from_bytes:
         for k in range(0, entry, 4 * LANES):
             spread_bytes(one, front + k, ld, target + size * GROUP * k)
     else:
-        spread_numbers(one, row, ld, r1 - r0, places, entry, target - (0 if COMPRESSES else size * GROUP * 64 * w0))
+        spread_numbers(one, row, ld, r1 - r0, places, entry, target - (0 if COMPRESSES else size * GROUP * i0))
 
 
 @njit
@@ -163,27 +166,28 @@ def list_sample(one, run, layer):
 
 
 @njit
-def listed_inputs(one, run, piece, r, i0, i1):
-    """What the inputs i0 to i1 of the group at row r are for a product: where they stand, and the (places, how many).
+def listed_inputs(one, run, piece, r, words):
+    """What the inputs of some words, (from, to), are for a product, of the group at row r.
 
-    i0 is a multiple of 64, and i1 one, or the last of the slice.
+    Where they stand, and the (places, how many).
     """
     w0 = first_word(run, piece)
     begins, places = list_of(run, piece, r // GROUP)
-    start, stop = load_int(begins + 8 * (i0 // 64 - w0)), load_int(begins + 8 * ((i1 + 63) // 64 - w0))
-    k = start if COMPRESSES else -64 * w0  # the place counts from the first of all inputs
+    start, stop = load_int(begins + 8 * (words[0] - w0)), load_int(begins + 8 * (words[1] - w0))
+    k = start if COMPRESSES else -first_input(run, piece)  # the place counts from the first of all inputs
     return inputs_of(one, run, piece, r // GROUP) + size_of(one) * GROUP * k, (places + 2 * start, stop - start)
 
 
 @njit
 def list_marked(run, piece, r0, r1, i0, i1, places):
     """List those of the inputs i0 to i1 that one of the groups of rows r0 to r1 lists: places; how many there are."""
-    entry, w0 = 0, first_word(run, piece)
-    for w in range(i0 // 64, (i1 + 63) // 64):
-        bits, at = 0, list_of(run, piece, r0 // GROUP)[0] + 8 * (run.list_words + 1 + w - w0)
+    entry, (w0, w1) = 0, words_of(run, i0, i1)
+    first = list_of(run, piece, r0 // GROUP)[0] + 8 * (run.list_words + 1 + w0 - first_word(run, piece))
+    for w in range(w1 - w0):
+        bits, at = 0, first + 8 * w
         for _ in range(r0, r1, GROUP):
             bits |= load_int(at)
             at += run.list_bytes
-        store_places(bits, 64 * w, places + 2 * entry)
+        store_places(bits, i0 + 64 * w, places + 2 * entry)
         entry += count_bits(bits)
     return entry

@@ -8,8 +8,8 @@ with its rows of W, sums the gradient of these rows and updates them. What cross
 
 One thread, which takes both slices of a chunk at once, adds up in the same order: the bits are the same. In a team each
 slice's inputs lie apart, in rows of their own: a CPU that reads a row to its end fetches what lies behind it, too,
-and would take it from the other core. So do the lists. Slices end at whole 64-bit words of these; the last one may be
-longer.
+and would take it from the other core. So do the lists. Slices begin at a multiple of 16, and are equal but for that;
+with each of them begins a new 64-bit word of the lists, also where a batch is not cut into slices.
 """
 
 from __future__ import annotations
@@ -18,22 +18,47 @@ from .._jit import njit
 
 
 @njit
-def first_word(run, piece):
-    """The first word of a slice; of the one after the last, the number of words."""
-    return piece * run.slice_words if piece < run.slices else (run.n_in + 63) // 64
+def first_input(run, piece):
+    """The first input of a slice; of the one after the last, the number of inputs."""
+    return piece * run.slice_inputs if piece < run.slices else run.n_in
 
 
 @njit
-def slice_of(run, w):
-    """The slice that has word w."""
-    return min(w // run.slice_words, run.slices - 1)
+def words_of_slice(run):
+    """The words of a slice; the last one may have fewer."""
+    return (run.slice_inputs + 63) // 64
+
+
+@njit
+def first_word(run, piece):
+    """The first word of a slice; of the one after the last, the number of words."""
+    return piece * words_of_slice(run) if piece < run.slices else word_of(run, run.n_in - 1) + 1
+
+
+@njit
+def word_of(run, i):
+    """The word that has a bit for input i."""
+    cut = 1 if i >= run.slice_inputs else 0  # there are two at most, and a division is slow
+    return cut * words_of_slice(run) + (i - cut * run.slice_inputs) // 64
+
+
+@njit
+def words_of(run, i0, i1):
+    """The words of inputs i0 to i1, from and to: one begins at i0, and one ends at i1."""
+    return word_of(run, i0), word_of(run, i1 - 1) + 1
+
+
+@njit
+def slice_of(run, i):
+    """The slice that has input i."""
+    return min(i // run.slice_inputs, run.slices - 1)
 
 
 @njit
 def columns_of(run, layer, piece):
     """The inputs of a slice, from and to; all of another layer's."""
     if layer.first:
-        return 64 * first_word(run, piece), min(run.n_in, 64 * first_word(run, piece + 1))
+        return first_input(run, piece), first_input(run, piece + 1)
     return 0, layer.n_in
 
 
@@ -41,5 +66,5 @@ def columns_of(run, layer, piece):
 def inputs_at(run, layer, piece):
     """Where the inputs of the block's first sample begin, in numbers; or would, if all lay as this slice's do."""
     if layer.first and run.apart:
-        return layer.a_in + piece * run.block * layer.ld_in - 64 * first_word(run, piece)
+        return layer.a_in + piece * run.block * layer.ld_in - first_input(run, piece)
     return layer.a_in
