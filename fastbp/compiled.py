@@ -87,7 +87,7 @@ def _start(dtype: np.dtype) -> subprocess.Popen[bytes] | None:
     ordinary = Path(python).name.startswith("python") and not getattr(sys, "frozen", False)
     if not ordinary or _threads.available() < 2:
         return None
-    here = {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path), "FASTBP_QUIET": "1"}
+    here = {"PYTHONPATH": os.pathsep.join(str(path) or os.getcwd() for path in sys.path), "FASTBP_QUIET": "1"}
     call = f"from {__name__} import compile_others; compile_others({str(dtype)!r})"
     nothing = subprocess.DEVNULL
     hidden = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # Windows has it

@@ -65,7 +65,7 @@ def survivors(stream, word, rate):
 
 
 def drop(theta, run_at, layer_at, r0, r1, source, target, j0, j1):
-    """Multiply rows r0 to r1, columns j0 to j1, with the masks of a layer's inputs; j0 a multiple of a panel.
+    """Multiply rows r0 to r1, columns j0 to j1, with the masks of a layer's inputs; j0 a multiple of 16.
 
     ``source`` and ``target`` are the addresses of row r0, of a_in or of dC/da_in; they may be the same.
     """
