@@ -56,7 +56,7 @@ def test_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.fixture
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A Python that notes its process, its arguments and PYTHONPATH, and then sleeps."""
+    """A Python that notes its process, its arguments and PYTHONPATH."""
     if sys.platform == "win32":
         pytest.skip("shell scripts")
     path = tmp_path / "python3"

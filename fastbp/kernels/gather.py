@@ -29,10 +29,8 @@ from .slices import first_input, inputs_at
 SCALE = 1.0 / 255.0
 # Rows come in random order, which no hardware prefetcher can guess: ask for the one that this thread will take in the
 # next batch, at the same place; where a batch is tiny, or too large for the cache, for the one 8 samples ahead. Rows of
-# bytes are asked for line by line while the first layer is multiplied (masked_matmul).
+# bytes are asked for line by line while lists are made (lists.py).
 AHEAD, MOST_AHEAD = 8, 256
-# Chains of multiply-adds of a row (online.py): two vectors of 4 chains keep both FMA units busy at a latency of 4.
-CHAINS = 4
 
 
 @njit

@@ -90,8 +90,8 @@ RUN = _record(
     # samples of an epoch, where a launch has several (0: one, or a part of one); where each leaves its cost and hits
     "epoch epoch_costs epoch_hits "
     # what to compute: the stages at work; those of one thread and of a team; samples of a batch and of a chunk, whether
-    # to average, the parts that have gradients of their own, slices of the inputs, whether tasks want
-    # each sample's own inputs; flat parameters and gradient; where the outputs go (0: nowhere); hits and, as the first
+    # to average, the parts that have gradients of their own, slices of the inputs, whether tasks want each
+    # sample's own inputs; flat parameters and gradient; where the outputs go (0: nowhere); hits and, as the first
     # of the floats, the cost of all samples
     "n_stages stages n_alone stages_alone n_together stages_together what batch chunk_rows average parts "
     "slices by_sample flat_theta flat_grad out count_hits total_correct",

@@ -99,7 +99,8 @@ def list_group(one, run, layer, piece, r0, r1):
         store_int(load_int(sources), sources + 8 * r)
     stop = cut = i0
     for w in range(w0, w1):
-        cut = cut if stop < cut else min(i1, cut + run.slice_inputs)  # words end with a slice, where there is none, too
+        if stop == cut:  # a slice begins, if only the tiles' (slices.py)
+            cut = min(i1, cut + run.slice_inputs)
         first, stop = stop, min(stop + 64, cut)
         missing, start, bits = first + 64 - stop, stop - 64, 0
         if from_bytes:
