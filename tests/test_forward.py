@@ -133,6 +133,17 @@ def test_the_first_of_equal_outputs_counts(n_out: int) -> None:
         assert network.accuracy(x[:1], y[best : best + 1]) == 1.0
 
 
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("n_out", [2, 3, 4, 5])
+def test_accuracy_with_rows_of_targets(n_out: int, dtype: str, rng: np.random.Generator) -> None:
+    network = fastbp.Network(n_out, [fastbp.Dense(n_out, "identity")], cost="sum_of_squares", dtype=dtype)
+    network.weights[0][:] = np.eye(n_out)  # outputs are inputs
+    x, targets = rng.integers(-2, 3, (2, 203, n_out)).astype(dtype)  # many are equal
+    hits = x.argmax(axis=1) == targets.argmax(axis=1)
+    for n in (1, 15, 16, 17, 203):
+        assert network.accuracy(x[:n], targets[:n]) == hits[:n].mean()
+
+
 def test_classify_with_one_output() -> None:
     network = fastbp.Network(1, [fastbp.Dense(1, "sigmoid")], cost="cross_entropy", dtype="float64")
     network.set_parameters(np.array([1.0, 0.0]))

@@ -139,6 +139,21 @@ def splat(tc: Any, scalar: Any) -> Any:
 
 
 @intrinsic
+def load_column(tc: Any, one: Any, address: Any, step: Any) -> Any:
+    """As many numbers as a vector has lanes, ``step`` bytes apart."""
+    vec = Vector(one)
+
+    def codegen(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
+        column = ir.Constant(vec.ir, ir.Undefined)
+        for r in range(vec.lanes):
+            at = b.inttoptr(b.add(args[1], b.mul(args[2], I64(r))), vec.scalar_ir.as_pointer())
+            column = b.insert_element(column, b.load(at, typ=vec.scalar_ir), I32(r))
+        return column
+
+    return vec(one, types.int64, types.int64), codegen
+
+
+@intrinsic
 def load_scalar(tc: Any, one: Any, address: Any) -> Any:
     """The one number at ``address``."""
 

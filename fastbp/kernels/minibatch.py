@@ -17,11 +17,9 @@ Each task function is compiled once a dtype, as a C function, and reached throug
 
 from __future__ import annotations
 
-import math
-
 from .._jit import carray, njit
-from .activations import SOFTMAX, activate, row_maximum, scale_by_slope, softmax_row
-from .costs import costs_and_deltas, needs_slope, sample_of
+from .activations import SOFTMAX, activate, scale_by_slope, softmax_row
+from .costs import costs_and_deltas, needs_slope
 from .dense import (
     add_slices,
     dense_delta,
@@ -33,27 +31,12 @@ from .dense import (
 )
 from .dropout import drop_rows
 from .gather import gather_inputs, is_listed
+from .hits import count_hits
 from .launch import stages_of
 from .layout import COST, FORWARD, LINE, PANEL
 from .lists import list_group, list_sample
 from .matmul import GROUP
-from .memory import (
-    equal_bits,
-    lanes_of,
-    largest_lane,
-    load,
-    load_first,
-    load_scalar,
-    lowest_bit,
-    number,
-    size_of,
-    splat,
-    store,
-    store_first,
-    store_int,
-    store_scalar,
-    unit_of,
-)
+from .memory import lanes_of, load, load_scalar, number, size_of, store, store_first, store_int, store_scalar, unit_of
 from .online import online_forward, online_layer
 from .squares import scale, square_sum
 from .update import is_plain, update
@@ -68,34 +51,7 @@ CACHED_BYTES = 16384
 ONLINE_ROWS = 64
 
 
-# What stands for the largest of a few numbers of which one is NaN: no lane has this place.
-NO_LANE = 62
-
-
 # ---------------------------------------------------------------- phase 1
-@njit
-def place_of_largest(one, row, n):
-    """Where in a row of n numbers the largest is, the first of equals; without branches that nobody could foresee."""
-    size, lanes = size_of(one), lanes_of(one)
-    if n <= lanes:
-        x = load_first(one, row, n, -math.inf)
-        return lowest_bit(equal_bits(x, splat(largest_lane(x))) | (1 << NO_LANE))
-    top = splat(row_maximum(one, row, n))
-    for j in range(0, n, lanes):
-        bits = equal_bits(load_first(one, row + size * j, n - j, -math.inf), top)
-        if bits:
-            return j + lowest_bit(bits)
-    return -1  # NaN
-
-
-@njit
-def is_hit(one, outputs, label, row, n):
-    """Whether a sample was classified right; with one output, on the same side of 1/2 as its target."""
-    if n == 1:
-        return (load_scalar(one, outputs) >= 0.5) == (load_scalar(one, row) >= 0.5)
-    return place_of_largest(one, outputs, n) == (label if label >= 0 else place_of_largest(one, row, n))
-
-
 @njit
 def slope_rows(one, run, layer, r0, r1, j0, j1):
     """delta = dC/da f'(z) for rows r0 to r1, columns j0 to j1 of a layer whose d holds dC/da."""
@@ -107,19 +63,15 @@ def slope_rows(one, run, layer, r0, r1, j0, j1):
 @njit
 def judge(one, run, layer, chunk, r0, r1):
     """Costs, hits and output deltas of rows r0 to r1 of the last layer."""
-    size, correct, total, n = size_of(one), 0, 0.0, layer.n_out
+    size, total = size_of(one), 0.0
     column_costs = run.column_costs + size * chunk * layer.width
     costs_and_deltas(one, run, layer, r0, r1, column_costs)
     if needs_slope(run.cost, layer.activation):
         slope_rows(one, run, layer, r0, r1, 0, layer.width)
-    if run.count_hits:
-        for r in range(r0, r1):
-            _, a, _, label, target, _ = sample_of(one, run, layer, r)
-            correct += is_hit(one, a, label, target, n)
-    for j in range(n):
+    for j in range(layer.n_out):
         total += load_scalar(one, column_costs + size * j)
     store_scalar(total, run.costs + LINE * chunk)
-    store_int(correct, run.correct + LINE * chunk)
+    store_int(count_hits(one, run, layer, r0, r1) if run.count_hits else 0, run.correct + LINE * chunk)
 
 
 @njit

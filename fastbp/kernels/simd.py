@@ -181,6 +181,17 @@ def where_negative(tc: Any, x: Any, a: Any, b: Any) -> Any:
 
 
 @intrinsic
+def where_above(tc: Any, x: Any, y: Any, a: Any, b: Any) -> Any:
+    """In each lane ``a`` where x > y, else ``b``."""
+
+    def codegen(ctx: Any, bld: Any, sig: Any, args: Any) -> Any:
+        yes, no = (_operand(ctx, bld, x, k, v) for k, v in zip((a, b), args[2:], strict=True))
+        return bld.select(bld.fcmp_ordered(">", *args[:2]), yes, no)
+
+    return x(x, y, a, b), codegen
+
+
+@intrinsic
 def where_bits(tc: Any, bits: Any, x: Any) -> Any:
     """``x`` in the lanes whose bit is set, the lowest bit for the first lane; 0 in the others."""
 
