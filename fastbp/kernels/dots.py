@@ -57,7 +57,7 @@ def _emit_block(b: Any, vec: Vector, rows: int, w: Any, panel: Any, i: Any, delt
                     x = emit_load(b, vec, b.add(at, b.mul(delta[1], I64(s))))
                     for w_row, partial in zip(w_rows, of_sample, strict=True):
                         total = partial[q // vec.lanes % parts]
-                        b.store(emit_fma(b, x, w_row, b.load(total)), total)
+                        b.store(emit_fma(b, vec, x, w_row, b.load(total)), total)
             b.store(b.add(b.load(base), panel), base)
     for s, of_sample in enumerate(sums):
         totals = _emit_totals(b, [[b.load(total) for total in partial] for partial in of_sample])

@@ -30,7 +30,7 @@ def _horner(b: Any, vec: Vector, x: Any, coefficients: list[float]) -> Any:
     """c[0] + c[1] x + c[2] x^2 + ..."""
     value = emit_constant(vec, coefficients[-1])
     for c in reversed(coefficients[:-1]):
-        value = emit_fma(b, value, x, emit_constant(vec, c))
+        value = emit_fma(b, vec, value, x, emit_constant(vec, c))
     return value
 
 
@@ -75,15 +75,15 @@ def _power_of_two(b: Any, vec: Vector, shifted: Any) -> Any:
 def _reduce(b: Any, vec: Vector, x: Any) -> tuple[Any, Any, Any]:
     """(e^r - 1, n, n + ``_shifter``)"""
     bits, shifter = vec.dtype.bitwidth, _shifter(vec)
-    shifted = emit_fma(b, x, emit_constant(vec, 1 / math.log(2)), shifter)
+    shifted = emit_fma(b, vec, x, emit_constant(vec, 1 / math.log(2)), shifter)
     n = b.fsub(shifted, shifter)
-    high, low = emit_fma(b, n, emit_constant(vec, -_LN2_HIGH[bits]), x), emit_constant(vec, -_LN2_LOW[bits])
-    r = emit_fma(b, n, low, high)
+    high, low = emit_fma(b, vec, n, emit_constant(vec, -_LN2_HIGH[bits]), x), emit_constant(vec, -_LN2_LOW[bits])
+    r = emit_fma(b, vec, n, low, high)
     square, tail = b.fmul(r, r), _horner(b, vec, r, _EXP_TAIL[bits])
     if bits == 32:
-        return emit_fma(b, square, tail, r), n, shifted
-    lost = emit_fma(b, n, low, b.fsub(high, r))  # to rounding; without it tanh errs by up to 2.1 ulp
-    return b.fadd(r, emit_fma(b, square, tail, lost)), n, shifted
+        return emit_fma(b, vec, square, tail, r), n, shifted
+    lost = emit_fma(b, vec, n, low, b.fsub(high, r))  # to rounding; without it tanh errs by up to 2.1 ulp
+    return b.fadd(r, emit_fma(b, vec, square, tail, lost)), n, shifted
 
 
 @intrinsic
@@ -96,7 +96,7 @@ def exp(tc: Any, x: Any) -> Any:
     def codegen(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
         bound, shifter = _EXP_BOUND[x.dtype.bitwidth], _shifter(x)
         p, n, _ = _reduce(b, x, _at_most(b, x, _at_least(b, x, args[0], -bound), bound))
-        half = emit_fma(b, n, emit_constant(x, 0.5), shifter)
+        half = emit_fma(b, x, n, emit_constant(x, 0.5), shifter)
         rest = b.fadd(b.fsub(n, b.fsub(half, shifter)), shifter)
         value = b.fadd(p, emit_constant(x, 1.0))
         return b.fmul(b.fmul(value, _power_of_two(b, x, half)), _power_of_two(b, x, rest))
@@ -116,7 +116,7 @@ def expm1(tc: Any, x: Any) -> Any:
 
     def codegen(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
         p, scale = _scaled(b, x, args[0])
-        return emit_fma(b, scale, p, b.fsub(scale, emit_constant(x, 1.0)))
+        return emit_fma(b, x, scale, p, b.fsub(scale, emit_constant(x, 1.0)))
 
     return x(x), codegen
 
@@ -131,7 +131,7 @@ def tanh(tc: Any, x: Any) -> Any:
     def codegen(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
         one = emit_constant(x, 1.0)
         p, scale = _scaled(b, x, b.fmul(emit_call(b, x, "fabs", args[0]), emit_constant(x, -2.0)))
-        below, above = emit_fma(b, scale, p, b.fsub(scale, one)), emit_fma(b, scale, p, b.fadd(scale, one))
+        below, above = emit_fma(b, x, scale, p, b.fsub(scale, one)), emit_fma(b, x, scale, p, b.fadd(scale, one))
         return emit_call(b, x, "copysign", b.fdiv(below, above), args[0])
 
     return x(x), codegen
@@ -144,7 +144,7 @@ def sigmoid(tc: Any, x: Any) -> Any:
     def codegen(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
         one, negative = emit_constant(x, 1.0), b.fcmp_ordered("<", args[0], emit_constant(x, 0.0))
         p, scale = _scaled(b, x, b.fneg(emit_call(b, x, "fabs", args[0])))
-        power = emit_fma(b, scale, p, scale)
+        power = emit_fma(b, x, scale, p, scale)
         return b.fdiv(b.select(negative, power, one), b.fadd(power, one))
 
     return x(x), codegen
@@ -160,6 +160,6 @@ def log1p(tc: Any, u: Any) -> Any:
         square = b.fmul(s, s)
         tail = _horner(b, u, square, [2 / (2 * k + 1) for k in range(1, terms)])
         double = b.fadd(s, s)
-        return emit_fma(b, b.fmul(square, s), tail, double)
+        return emit_fma(b, u, b.fmul(square, s), tail, double)
 
     return u(u), codegen

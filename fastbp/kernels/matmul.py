@@ -35,13 +35,15 @@ from .simd import (
 
 # 8 x 2 accumulators, 2 vectors of B and a broadcast fit 32 registers; with 16 registers 8 x 2 would spill.
 ROWS = 8 if VECTOR_REGISTERS >= 32 else 4
-# Blocks for the rows that remain. Each height more costs 0.3 s of compilation; so callers whose buffers have room for
-# whole blocks round up instead (``whole_rows``).
-HEIGHTS = (8, 4, 1) if ROWS == 8 else (4, 1)
+# By how many vectors a block is wide: its rows, and those of the blocks for what remains. One vector takes twice as
+# many, for as many chains. Each height more takes compilation; so callers whose buffers have room for whole blocks
+# round up instead (``whole_rows``).
+Heights = dict[int, tuple[int, ...]]
+HEIGHTS: Heights = {2: (8, 4, 1), 1: (16, 8, 4, 1)} if ROWS == 8 else {2: (4, 1), 1: (8, 4, 1)}
 # Samples that share a list (lists.py).
 GROUP = 8
-# Blocks of products over lists, whose rows are rounded up to whole ones.
-LISTED_HEIGHTS = HEIGHTS[:-1]
+# The same of products over lists, whose rows are a group's, rounded up to whole fours.
+LISTED_HEIGHTS: Heights = dict.fromkeys((2, 1), (8, 4) if ROWS == 8 else (4,))
 # What full blocks read so many steps later is prefetched: rows of W or of activations that no first-level cache holds.
 AHEAD = 8
 
@@ -136,27 +138,25 @@ def _emit_block(
         for r in range(rows):
             x = emit_load_splat(b, vec, b.add(a_rows[r], a_offset))
             for v in range(vectors):
-                b.store(emit_fma(b, x, columns[v], b.load(accumulators[r][v])), accumulators[r][v])
+                b.store(emit_fma(b, vec, x, columns[v], b.load(accumulators[r][v])), accumulators[r][v])
     _emit_finish(b, vec, accumulators, eta, c)
 
 
-def _emit_blocks(
-    b: Any, vec: Vector, shape: Any, heights: tuple[int, ...], emit: Callable[[int, int, Any, Any], None]
-) -> None:
+def _emit_blocks(b: Any, vec: Vector, shape: Any, heights: Heights, emit: Callable[[int, int, Any, Any], None]) -> None:
     """The loops over columns and rows, widest and tallest blocks first: ``emit(height, vectors, row, byte)``."""
     n_rows, n_columns = shape
     column, row = cgutils.alloca_once_value(b, I64(0)), cgutils.alloca_once(b, I64)
-    for vectors in (2, 1):
+    for vectors, rows in heights.items():
         with while_room(b, column, vectors * vec.lanes, n_columns) as j:
             right = b.mul(j, I64(vec.dtype.bitwidth // 8))
             b.store(I64(0), row)
-            for height in heights:
+            for height in rows:
                 with while_room(b, row, height, n_rows) as r:
                     emit(height, vectors, r, right)
 
 
 def _emit_product(
-    b: Any, vec: Vector, operands: Any, shape: Any, eta: Any, heights: tuple[int, ...], steps: Any, ahead: int
+    b: Any, vec: Vector, operands: Any, shape: Any, eta: Any, heights: Heights, steps: Any, ahead: int
 ) -> None:
     """C = init + A B, block by block; ``steps()`` makes a block's loop over k."""
     am, bm, im, cm = operands
@@ -187,7 +187,7 @@ def _emit_outer(b: Any, vec: Vector, rows: int, vectors: int, a: Any, bm: Any, c
         totals = [emit_load(b, vec, b.add(at, I64(size * v))) for v in range(vectors)]
         for a_address, delta in zip(a_rows, deltas, strict=True):
             x = emit_load_splat(b, vec, b.add(a_address, a_offset))
-            totals = [emit_fma(b, x, d, total) for d, total in zip(delta, totals, strict=True)]
+            totals = [emit_fma(b, vec, x, d, total) for d, total in zip(delta, totals, strict=True)]
         for v, total in enumerate(totals):
             emit_store(b, vec, total, b.add(at, I64(size * v)))
 

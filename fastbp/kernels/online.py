@@ -109,10 +109,10 @@ def row_dots(tc: Any, one: Any, w: Any, panel: Any, i: Any, delta: Any, width: A
                         for r in range(first, first + vec.lanes // 2):
                             total, at = sums[r][c // vec.lanes % parts], b.add(start, I64(size * (columns * r + c)))
                             value = emit_load(b, vec, at)
-                            b.store(emit_fma(b, value, d, b.load(total)), total)
+                            b.store(emit_fma(b, vec, value, d, b.load(total)), total)
                             if step:
                                 factor = emit_load_splat(b, vec, b.add(x, I64(size * r)))
-                                emit_store(b, vec, emit_fma(b, change, factor, value), at)
+                                emit_store(b, vec, emit_fma(b, vec, change, factor, value), at)
                     b.store(b.add(b.load(base), panel), base)
         return _emit_row_sums(b, vec, [_emit_sum(b, [b.load(total) for total in row]) for row in sums])
 
@@ -127,7 +127,8 @@ def _emit_chains(b: Any, vec: Vector, x: Any, places: Any, count: Any, w: Any, r
         place = b.load(b.inttoptr(b.add(places, b.mul(k, I64(2))), I16.as_pointer()), typ=I16)
         factor, at = emit_load_splat(b, vec, b.add(x, b.mul(k, I64(size)))), b.add(w, b.mul(b.zext(place, I64), row))
         for v, total in enumerate(chain):
-            b.store(emit_fma(b, factor, emit_load(b, vec, b.add(at, I64(vec.lanes * size * v))), b.load(total)), total)
+            w_row = emit_load(b, vec, b.add(at, I64(vec.lanes * size * v)))
+            b.store(emit_fma(b, vec, factor, w_row, b.load(total)), total)
 
     entry = cgutils.alloca_once_value(b, I64(0))
     with while_room(b, entry, CHAINS, count) as k:

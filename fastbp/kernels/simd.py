@@ -69,12 +69,13 @@ def emit_load_splat(b: Any, vec: Vector, address: Any) -> Any:
     return emit_splat(b, vec, scalar)
 
 
-def emit_fma(b: Any, x: Any, y: Any, z: Any) -> Any:
+def emit_fma(b: Any, vec: Vector, x: Any, y: Any, z: Any) -> Any:
     """x * y + z, fused where the CPU has the instruction.
 
-    The ``contract`` flag leaves that to LLVM; ``llvm.fma`` would be a library call a lane on a CPU without it.
+    ``llvm.fma`` would be a library call a lane on a CPU without it; and a product and a sum that may be contracted are
+    not, where two sums share the product.
     """
-    return b.fadd(b.fmul(x, y, flags=("contract",)), z, flags=("contract",))
+    return emit_call(b, vec, "fmuladd", x, y, z)
 
 
 def emit_prefetch(b: Any, address: Any, level: int = 1) -> None:
@@ -145,7 +146,7 @@ def fma(tc: Any, x: Any, y: Any, z: Any) -> Any:
     """x * y + z, rounded once where the CPU can; x a vector, y and z vectors or numbers."""
 
     def codegen(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
-        return emit_fma(b, *(_operand(ctx, b, x, k, v) for k, v in zip(sig.args, args, strict=True)))
+        return emit_fma(b, x, *(_operand(ctx, b, x, k, v) for k, v in zip(sig.args, args, strict=True)))
 
     return x(x, y, z), codegen
 
