@@ -20,7 +20,7 @@ from .layers import Dense
 
 # A block's activations should stay in the second-level cache, and give every thread chunks enough. In a wide network
 # they may be more: its weights, which are read once a block, are more still.
-BLOCK_NUMBERS, WIDE_BLOCK_NUMBERS, BLOCK_ROWS = 1 << 18, 1 << 20, 1024
+BLOCK_NUMBERS, WIDE_BLOCK_NUMBERS, BLOCK_ROWS = 1 << 18, 1 << 20, 2048
 # Samples a chunk: rows enough to reuse a panel of W while it is in the cache, chunks enough for the threads. Costs
 # are added up chunk by chunk.
 CHUNK_ROWS, MOST_CHUNK_ROWS, CHUNK_SECONDS = 24, 64, 4e-6
