@@ -17,6 +17,7 @@ import numpy as np
 from .kernels import limits as limit_tasks
 from .kernels import minibatch, packing
 from .kernels.layout import DELTA, PANEL
+from .kernels.rows import tasks_of
 
 # A network with a layer this wide, in panels, is a wide one (docs/performance.md).
 WIDE_PANELS = 8
@@ -35,6 +36,7 @@ def stages(
     parts: int = 1,
     slices: int = 1,
     by_slices: bool = False,
+    by_rows: bool = False,
 ) -> list[Stage]:
     """The stages of a launch, each a mapping of STAGE's fields, with its task function as ``work``.
 
@@ -57,6 +59,8 @@ def stages(
         Slices of the inputs (``kernels/slices.py``).
     by_slices : bool
         Whether tasks share out these first, as a team does, or each multiplies all.
+    by_rows : bool
+        Whether a wide network's tasks share out rows of W (``kernels/rows.py``), as a small batch's do.
 
     Examples
     --------
@@ -66,7 +70,10 @@ def stages(
     ['pack', 'samples', 'tiles', 'unpack']
     """
     n, online = len(layers), online and what == DELTA
-    passes = _wide(layers, what, online) if is_wide(layers["width"]) else _narrow(n, what, online, slices, by_slices)
+    if is_wide(layers["width"]):
+        passes = _wide(layers, what, online, by_rows)
+    else:
+        passes = _narrow(n, what, online, slices, by_slices)
     found: list[Stage] = [{"work": packing.pack, "tasks": n}]
     found += [{"work": minibatch.samples, **stage} for stage in passes]
     if each is not None:
@@ -94,19 +101,19 @@ def _narrow(n: int, what: int, online: bool, slices: int, by_slices: bool) -> li
     return [{"gather": 1, "slices": 1}, rest] if by_slices else [{"gather": 1, "slices": slices, **rest}]
 
 
-def _wide(layers: np.ndarray, what: int, online: bool) -> list[Stage]:
-    """Phase 1 layer by layer; gathering and judging, which need whole rows, by chunks."""
-    n, panels = len(layers), [_panels(width) for width in layers["width"]]
-    forward: list[Stage] = [
-        {"tasks": panels[k], "by_columns": 1, "forward_from": k, "forward_to": k + 1} for k in range(n)
-    ]
+def _wide(layers: np.ndarray, what: int, online: bool, by_rows: bool) -> list[Stage]:
+    """Phase 1 layer by layer; gathering and judging, which need whole samples, by chunks."""
+    n, by_rows = len(layers), by_rows and what == DELTA
+    columns: list[Stage] = [{"tasks": _panels(width), "by_columns": 1} for width in layers["width"]]
+    rows: list[Stage] = [{"tasks": tasks_of(int(n_in)), "by_rows": 1} for n_in in layers["n_in"]]
+    own = [columns[0], *(rows if by_rows else columns)[1:]]
+    forward = [{**own[k], "forward_from": k, "forward_to": k + 1} for k in range(n)]
     forward[0]["slices"] = 1
-    backward = []
-    for k in range(n - 1 if what == DELTA else -1, -1 if online else 0, -1):
-        tasks = -(-(int(layers[k]["n_in"]) + 1) // minibatch.ONLINE_ROWS) if online else panels[k - 1]
-        stage = {"tasks": tasks, "by_columns": 1, "backward_from": k, "backward_to": k - 1, "online": online}
-        backward.append(stage)
-    return [{"gather": 1}, *forward, {"judge": 1}, *backward]
+    backward = [
+        {**(own[k] if online else columns[k - 1]), "backward_from": k, "backward_to": k - 1, "online": online}
+        for k in range(n - 1 if what == DELTA else -1, -1 if online else 0, -1)
+    ]
+    return [{"gather": 1}, *forward, {"judge": 1, "by_rows": by_rows and n > 1}, *backward]
 
 
 def _tiles(layers: np.ndarray, n_tiles: int, limits: Collection[str], parts: int) -> list[Stage]:

@@ -16,6 +16,7 @@ import numpy as np
 from . import plan
 from .kernels import activations, costs
 from .kernels.layout import LAYER, PANEL, TILE, TILE_NUMBERS, leading_dimension, packed_size, pad
+from .kernels.rows import TASK_ROWS, tasks_of
 from .layers import Dense
 
 # A block's activations should stay in the second-level cache, and give every thread chunks enough. In a wide network
@@ -29,6 +30,9 @@ CHUNK_ROWS, MOST_CHUNK_ROWS, CHUNK_SECONDS = 24, 64, 4e-6
 PART_ROWS, MOST_PARTS, PARTS_BYTES = 120, 4, 1 << 20
 # Or, where a batch is too small for parts and a narrow network's inputs are many, these are cut (kernels/slices.py).
 SLICES, SLICED_INPUTS = 2, 512
+# Tiles of a wide network stand in the order of so many segments of the stages forward: in teams of 2, and mostly of
+# 4, each thread updates what it reads.
+SEGMENTS = 4
 # What one thread does, measured roughly: multiply-adds a second, and seconds a sample beside them.
 RATE, SAMPLE_SECONDS = 1.5e11, 5e-8
 
@@ -163,12 +167,26 @@ def _tile_rows(begin: int, end: int, width: int) -> list[tuple[int, int]]:
     return list(zip(starts, [*starts[1:], end], strict=True))
 
 
-def tile_table(shape: Shape, layers: np.ndarray) -> np.ndarray:
+def _segment(task: int, tasks: int) -> int:
+    """Which of SEGMENTS segments of a stage has a task (``kernels/team.py``)."""
+    return ((task + 1) * SEGMENTS - 1) // tasks
+
+
+def _owner(tile: tuple[int, ...], layer: np.void, by_rows: bool) -> int:
+    """The segment of a stage forward that reads a tile of a wide network; the middle one, where a single task does."""
+    index, j0, i0, *_ = tile
+    if by_rows and index:
+        return _segment(i0 // TASK_ROWS, tasks_of(int(layer["n_in"])))
+    panels = -(-int(layer["width"]) // PANEL)
+    return _segment(j0 // PANEL, panels) if panels > 1 else SEGMENTS // 2
+
+
+def tile_table(shape: Shape, layers: np.ndarray, by_rows: bool) -> np.ndarray:
     """TILE records of every layer's panels.
 
-    In a wide network those of the same panel stand together, which its thread reads forward too; else those of the same
-    rows, so that a thread needs few of the inputs. The larger ones come first; but where there are slices of inputs,
-    none has rows of two, and half of the tiles end with the first one.
+    In a wide network those stand together that one thread reads forward, panels or rows (plan.py); else those of the
+    same rows, so that a thread needs few of the inputs. The larger ones come first; but where there are slices of
+    inputs, none has rows of two, and half of the tiles end with the first one.
     """
     tiles: list[tuple[int, ...]] = []
     ends = [shape.slice_inputs] if shape.has_slices else []
@@ -185,6 +203,8 @@ def tile_table(shape: Shape, layers: np.ndarray) -> np.ndarray:
         first_slice = sum(tile[3] <= ends[0] for tile in inputs)
         before = max(0, len(tiles) // 2 - first_slice)
         tiles = others[:before] + inputs + others[before:]
+    elif shape.is_wide:
+        tiles.sort(key=lambda tile: (_owner(tile, layers[tile[0]], by_rows), tile[2] - tile[3]))
     else:
         tiles.sort(key=lambda tile: tile[2] - tile[3])
     return np.array(tiles, TILE)

@@ -19,6 +19,7 @@ from . import _threads, compiled, plan
 from ._jit import address
 from .arguments import address_of
 from .kernels import costs, dropout, launch
+from .kernels.dense import FEW_ROWS
 from .kernels.layout import (
     CLASSES,
     DELTA,
@@ -34,6 +35,7 @@ from .kernels.layout import (
     UINT8,
 )
 from .kernels.matmul import GROUP
+from .kernels.rows import tasks_of
 from .tables import CHUNK_ROWS, RATE, SAMPLE_SECONDS, SLICES, Shape, layer_table, tile_table
 
 X_KINDS = {"B": UINT8, "f": FLOAT32, "d": FLOAT64}
@@ -115,7 +117,7 @@ class Workspace:
         self._describe()
         self._allocate()
         self._plans: dict[tuple[int, int, Any], tuple[int, ...]] = {}
-        self._stages: dict[tuple[int, int, Any, int, bool], np.ndarray] = {}  # plans have their addresses
+        self._stages: dict[tuple[int, int, Any, int, bool, bool], np.ndarray] = {}  # plans have their addresses
         self._classes = CLASSES
         self["at"] = self._at = self.run.ctypes.data
 
@@ -144,7 +146,7 @@ class Workspace:
         self["n_in"], self["cost"], self["shrink"] = shape.n_in, costs.CODES[shape.cost], 1.0
         if self.layers["drop_rate"].any():
             self["drop"] = address(dropout.drop, dropout.signature(compiled.SCALARS[shape.dtype]))
-        self.tiles = tile_table(shape, self.layers)
+        self.tiles = tile_table(shape, self.layers, self.rows <= FEW_ROWS)
         self["n_tiles"], self["tiles"] = len(self.tiles), self.tiles.ctypes.data
         self["part_size"] = shape.packed
 
@@ -229,23 +231,27 @@ class Workspace:
             trains = what == DELTA and not (self.online or each or self["clip_sample_norm"])
             slices = self.shape.slices(batch) if trains else 1
             stages: list[int] = []
+            by_rows = self.shape.is_wide and what == DELTA and batch <= FEW_ROWS
             for by_slices in (False, slices > 1):
-                table = self._stage_table(what, parts, each, slices, by_slices)
+                table = self._stage_table(what, parts, each, slices, by_slices, by_rows)
                 stages += [len(table), table.ctypes.data]
             by_sample = bool(each or (what == DELTA and self["clip_sample_norm"]))
             sizes = what, batch, self.shape.chunk_rows(batch), each is None, parts, slices
             found = self._plans[what, batch, each] = (*stages, *sizes, by_sample)
         return found
 
-    def _stage_table(self, what: int, parts: int, each: Any, slices: int, by_slices: bool) -> np.ndarray:
-        key = what, parts, each, slices, by_slices
+    def _stage_table(self, what: int, parts: int, each: Any, slices: int, by_slices: bool, by_rows: bool) -> np.ndarray:
+        key = what, parts, each, slices, by_slices, by_rows
         if key not in self._stages:
             size = self.sizes["theta"]
             if what == DELTA and len(self._numbers.get("grad", ())) < parts * size:
                 self._keep("grad", _buffer(parts * size, self.shape.dtype))
             limits = [name for name in ("clip_norm", "clip_sample_norm", "max_norm") if self[name]]
             how = {"online": self.online, "each": each, "limits": limits, "parts": parts}
-            how |= {"slices": slices, "by_slices": by_slices}
+            how |= {"slices": slices, "by_slices": by_slices, "by_rows": by_rows}
+            if by_rows and "row_sums" not in self._numbers:
+                self["sums_size"] = size = min(self.rows, FEW_ROWS) * int(self.layers["ld"].max())
+                self._keep("row_sums", _buffer(2 * size * tasks_of(max(self.shape.sizes[1:])), self.shape.dtype))
             stages = plan.stages(self.layers, len(self.tiles), what, **how)
             self._stages[key] = table = np.zeros(len(stages), STAGE)
             for record, stage in zip(table, stages, strict=True):

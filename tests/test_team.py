@@ -15,7 +15,7 @@ from fastbp.workspace import Workspace
 NARROW, WIDE = (20, 9), (300, 260)
 CHANGING = """
     stage work tasks batch_start first rows chunks keep_gradient complete update updates rate_at epoch_start epoch_stop
-    total_correct total_cost scale eta correction1 correction2 shrink
+    downwards total_correct total_cost scale eta correction1 correction2 shrink
 """
 
 

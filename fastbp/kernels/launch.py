@@ -170,7 +170,7 @@ def enter(run, number):
     """Make a stage the one at work."""
     stage = carray(stages_of(run.stages), run.n_stages)[number]
     run.stage = number
-    run.work = stage.work
+    run.work, run.downwards = stage.work, stage.online
     run.tasks = stage.tasks or run.chunks * (run.slices if run.apart and stage.slices else 1)
 
 
@@ -196,12 +196,16 @@ def advance(run):
 
 
 def alone(at, member):
-    """Work through all stages on one thread."""
+    """Work through all stages on one thread.
+
+    The way back of online SGD begins with the rows of W that the way forward read last: those are still in the cache.
+    """
     run = carray(run_pointer(at), 1)[0]
     more = True
     while more:
+        last = run.tasks - 1
         for task in range(run.tasks):
-            call(run.work, at, run.layers, run.tiles, task)
+            call(run.work, at, run.layers, run.tiles, last - task if run.downwards else task)
         more = advance(run)
 
 

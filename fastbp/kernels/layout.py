@@ -48,12 +48,13 @@ TILE = _record("layer j0 i0 i1 bias")
 
 # One row a stage of a launch: a compiled task and how often to run it (0: once a chunk of the block's samples). A stage
 # of ``samples`` says which part of the network to compute: layers forward_from to forward_to, the outputs' cost, back
-# from backward_from to backward_to; by columns: task t computes the t-th panel of all rows, else all of the t-th rows;
+# from backward_from to backward_to; by columns: task t computes the t-th panel of all samples; by rows: what the t-th
+# rows of W bring (rows.py); else all of the t-th samples;
 # ``slices``: how many slices of the inputs a task multiplies (slices.py), chunk after chunk of each.
 # A stage of ``tiles`` says whether to sum the gradient (a task a tile and part of the samples), to add up its parts, to
 # measure it for clipping, and to update.
 STAGE = _record(
-    "work tasks by_columns gather slices forward_from forward_to judge backward_from backward_to online "
+    "work tasks by_columns by_rows gather slices forward_from forward_to judge backward_from backward_to online "
     "gradient add_parts measure step"
 )
 
@@ -63,8 +64,8 @@ RUN = _record(
     # the stage at work, its compiled task and how often to run it; the batch and the block at work
     "stage work tasks batch_start first rows chunks keep_gradient "
     # whether the batch ends with the block, and whether to update then; updates so far, and where their learning rate
-    # is; the epoch at work, where a launch has several
-    "complete update updates rate_at epoch_start epoch_stop _1 _2 "
+    # is; the epoch at work, where a launch has several; whether one thread takes the stage's last task first
+    "complete update updates rate_at epoch_start epoch_stop downwards _1 "
     # the tables; the threads and their tickets
     "n_layers layers n_tiles tiles threads team "
     # the address of the record itself, and of dropout's code
@@ -76,6 +77,8 @@ RUN = _record(
     "n_in lists list_bytes list_words every_input listed sources "
     # what all slices of the inputs but the first bring to z, whether they lie apart, and inputs of one (slices.py)
     "partial apart slice_inputs "
+    # what a task's rows of W bring to z, and numbers from one task's to the next (rows.py)
+    "row_sums sums_size "
     # numbers of a row of inputs that are gathered, and of a slice of one
     "ld_in ld_slice "
     # the place to stop at, a block's most samples; numbers from the gradient of one part to the next; costs and hits of
@@ -88,7 +91,7 @@ RUN = _record(
     # (0: as they lie); whether to skip what is zero; whether x serves as it lies, and how far it is from acts
     "x x_kind y y_kind sample_weights order skip_zeros in_place x_offset "
     # samples of an epoch, where a launch has several (0: one, or a part of one); where each leaves its cost and hits
-    "epoch epoch_costs epoch_hits "
+    "epoch epoch_costs epoch_hits _2 _3 _4 _5 _6 _7 "
     # what to compute: the stages at work; those of one thread and of a team; samples of a batch and of a chunk, whether
     # to average, the parts that have gradients of their own, slices of the inputs, whether tasks want each
     # sample's own inputs; flat parameters and gradient; where the outputs go (0: nowhere); hits and, as the first
@@ -96,7 +99,7 @@ RUN = _record(
     "n_stages stages n_alone stages_alone n_together stages_together what batch chunk_rows average parts "
     "slices by_sample flat_theta flat_grad out count_hits total_correct",
     # what changes from batch to batch: Adam's corrections, and what clipping leaves of the gradient, among them
-    "total_cost scale eta correction1 correction2 shrink _3 "
+    "total_cost scale eta correction1 correction2 shrink _8 "
     "l1 l2 momentum beta1 beta2 epsilon weight_decay "
     # limits (0: none)
     "clip_norm clip_sample_norm max_norm",

@@ -38,6 +38,7 @@ from .lists import list_group, list_sample
 from .matmul import GROUP
 from .memory import lanes_of, load, load_scalar, number, size_of, store, store_first, store_int, store_scalar, unit_of
 from .online import online_forward, online_layer
+from .rows import add_row_sums, multiply_rows, rows_of
 from .squares import scale, square_sum
 from .update import is_plain, update
 
@@ -47,8 +48,6 @@ ROW_GROUP = 8
 SMALL_WIDTH = 64
 # Rows of inputs that are gathered before they are multiplied: they should still be in the first-level cache then.
 CACHED_BYTES = 16384
-# Rows of W that a task of online SGD updates, 64 as the inputs of which a list says where they begin.
-ONLINE_ROWS = 64
 
 
 # ---------------------------------------------------------------- phase 1
@@ -167,21 +166,47 @@ def backward_layer(one, run, layer, before, r0, r1, j0, j1):
 
 
 @njit
-def step_layer(one, run, layers, l, i0, i1):  # noqa: E741
-    """Online SGD at layer l: update rows i0 to i1 of W, and bring delta to these units of the layer before."""
-    layer, size = layers[l], size_of(one)
-    if l == 0:
-        online_layer(one, run, layer, 0, i0, i1)
-        return
-    before = layers[l - 1]
-    online_layer(one, run, layer, run.deltas + size * before.d, i0, i1)
-    through_inputs(one, run, layer, before, 0, 1, i0, min(i1, before.width))
-
-
-@njit
 def panel_columns(width, panel):
     """The columns of a panel."""
     return PANEL * panel, min(PANEL * (panel + 1), width)
+
+
+@njit
+def complete_row_sums(one, run, layers, l, r0, r1, j0, j1):  # noqa: E741
+    """z of rows r0 to r1, columns j0 to j1, of layer l, from what tasks' rows of W brought, and the activations."""
+    add_row_sums(one, run, layers[l], l, r0, r1, j0, j1)
+    activate_layer(one, run, layers, l, r0, r1, j0, j1)
+
+
+@njit
+def units_of(before, i0, i1):
+    """The columns of the layer before that are the inputs of rows i0 to i1 of W; with the last row all to their end."""
+    return i0, i1 if i1 < before.n_out else before.width
+
+
+@njit
+def forward_rows(one, run, layers, l, task):  # noqa: E741
+    """What a task's rows of W bring to z of layer l; before that their inputs, where these are still sums."""
+    i0, i1 = rows_of(layers[l], task)
+    if l > 1:
+        complete_row_sums(one, run, layers, l - 1, 0, run.rows, *units_of(layers[l - 1], i0, i1))
+    multiply_rows(one, run, layers[l], l, task)
+
+
+@njit
+def step_layer(one, run, layers, l, stage, task):  # noqa: E741
+    """Online SGD at layer l: update rows or columns of W, and bring delta to these units of the layer before."""
+    layer, rows, columns = layers[l], (0, layers[l].n_in + 1), (0, layers[l].width)
+    if stage.by_columns:
+        columns = panel_columns(layer.width, task)
+    if stage.by_rows:
+        rows = rows_of(layer, task)
+    if l == 0:
+        online_layer(one, run, layer, 0, rows, columns)
+        return
+    before = layers[l - 1]
+    online_layer(one, run, layer, run.deltas + size_of(one) * before.d, rows, columns)
+    through_inputs(one, run, layer, before, 0, 1, *units_of(before, *rows))
 
 
 def samples(theta, run_at, layers_at, tiles_at, task):
@@ -198,6 +223,9 @@ def samples(theta, run_at, layers_at, tiles_at, task):
         j0, j1 = panel_columns(layers[0].width, task) if stage.by_columns else (0, layers[0].width)
         multiply_inputs(one, run, layers[0], stage, piece, r0, r1, j0, j1)
     for l in range(stage.forward_from, stage.forward_to):  # noqa: E741 - the layer, in every book
+        if stage.by_rows:
+            forward_rows(one, run, layers, l, task)
+            continue
         j0, j1 = panel_columns(layers[l].width, task) if stage.by_columns else (0, layers[l].width)
         if l > 0:
             multiply(one, run, layers[l], 0, r0, r1, j0, j1)
@@ -206,13 +234,14 @@ def samples(theta, run_at, layers_at, tiles_at, task):
         activate_layer(one, run, layers, l, r0, r1, j0, j1)
     if stage.judge:
         last = layers[run.n_layers - 1]
+        if stage.by_rows:
+            complete_row_sums(one, run, layers, run.n_layers - 1, r0, r1, 0, last.width)
         finish_rows(one, run, last, r0, r1)
         if run.what >= COST:
             judge(one, run, last, task, r0, r1)
     for l in range(stage.backward_from, stage.backward_to, -1):  # noqa: E741
         if stage.online:
-            rows = ONLINE_ROWS if stage.by_columns else layers[l].n_in + 1
-            step_layer(one, run, layers, l, rows * task, rows * (task + 1))
+            step_layer(one, run, layers, l, stage, task)
             continue
         before = layers[l - 1]
         j0, j1 = panel_columns(before.width, task) if stage.by_columns else (0, before.width)

@@ -164,25 +164,23 @@ def row_product(
 
 
 @njit
-def listed(one, run, layer, i0, i1):
-    """The inputs i0, a multiple of 64, to i1: (address of the numbers, address of their places, how many).
+def listed(one, run, layer):
+    """The inputs: (address of the numbers, address of their places, how many).
 
-    All of them; or, of the first layer, those that are not zero: these, where the list ends, and some of the zeros
-    behind it, for a whole number of steps of all chains. Where it ends is nothing that a branch could be guessed by.
+    All of them; or, of the first layer, those that are not zero, and some of the zeros behind their list, for a whole
+    number of steps of all chains. Where it ends is nothing that a branch could be guessed by.
     """
-    some, i1 = run.skip_zeros and layer.first, min(i1, layer.n_in)
-    begins, places = list_of(run, 0, 0) if some else every_input(run)
-    start, stop = load_int(begins + 8 * (i0 // 64)), load_int(begins + 8 * ((i1 + 63) // 64))
-    count = min(stop, i1) - start
-    if some and i1 == layer.n_in:
-        count = (count + CHAINS - 1) // CHAINS * CHAINS
-    return run.acts + size_of(one) * (layer.a_in + start), places + 2 * start, count
+    begins, places, count = 0, every_input(run)[1], layer.n_in
+    if run.skip_zeros and layer.first:
+        begins, places = list_of(run, 0, 0)
+        count = (load_int(begins + 8 * ((layer.n_in + 63) // 64)) + CHAINS - 1) // CHAINS * CHAINS
+    return run.acts + size_of(one) * layer.a_in, places, count
 
 
 @njit
 def online_forward(one, run, layer, j0, j1):
     """z of the only sample, columns j0 to j1, whole panels."""
-    size, (x, places, count) = size_of(one), listed(one, run, layer, 0, layer.n_in)
+    size, (x, places, count) = size_of(one), listed(one, run, layer)
     for j in range(j0, j1, PANEL):
         width = panel_width(layer.width, j)
         w, row = run.theta + size * (layer.w + j * (layer.n_in + 1)), size * width
@@ -205,10 +203,10 @@ def step_vectors(one, run, x, places, count, w, row, delta):
 
 
 @njit
-def step_rows(one, run, layer, x, places, count):
-    """W[i] -= eta x_i delta for the listed rows i."""
+def step_rows(one, run, layer, x, places, count, j0, j1):
+    """W[i] -= eta x_i delta for the listed rows i, columns j0 to j1, whole panels."""
     size, delta = size_of(one), run.deltas + size_of(one) * layer.d
-    for j in range(0, layer.width, PANEL):
+    for j in range(j0, j1, PANEL):
         width = panel_width(layer.width, j)
         w = run.theta + size * (layer.w + j * (layer.n_in + 1))
         for v in range(0, width, 2 * lanes_of(one)):
@@ -216,10 +214,10 @@ def step_rows(one, run, layer, x, places, count):
 
 
 @njit
-def step_bias(one, run, layer):
-    """b -= eta delta"""
+def step_bias(one, run, layer, j0, j1):
+    """b -= eta delta, columns j0 to j1"""
     size, eta = size_of(one), number(one, run.eta)
-    for j in range(0, layer.width, lanes_of(one)):
+    for j in range(j0, j1, lanes_of(one)):
         panel = j // PANEL * PANEL
         at = layer.w + panel * (layer.n_in + 1) + panel_width(layer.width, panel) * layer.n_in + j - panel
         b = run.theta + size * at
@@ -227,8 +225,13 @@ def step_bias(one, run, layer):
 
 
 @njit
-def online_layer(one, run, layer, before_d, i0, i1):
-    """Update rows i0 to i1 of a layer's W; and dC/da of these units of the layer before, to ``before_d`` unless 0."""
+def online_layer(one, run, layer, before_d, rows, columns):
+    """Update rows and columns, each (from, to), of a layer's W.
+
+    And dC/da of all these units of the layer before, to ``before_d`` unless 0: then columns are all of them, and else
+    rows are.
+    """
+    (i0, i1), (j0, j1) = rows, columns
     size, lanes, stop = size_of(one), lanes_of(one), min(i1, layer.n_in)
     if before_d:
         w, panel, delta = run.theta + size * layer.w, size * PANEL * (layer.n_in + 1), run.deltas + size * layer.d
@@ -240,9 +243,9 @@ def online_layer(one, run, layer, before_d, i0, i1):
             else:
                 d = row_dots(one, w, panel, i, delta, layer.width, None, None)
                 store(first_of(d, stop - i), before_d + size * i)
-                step_rows(one, run, layer, x, every_input(run)[1] + 2 * i, stop - i)
+                step_rows(one, run, layer, x, every_input(run)[1] + 2 * i, stop - i, j0, j1)
     else:
-        x, places, count = listed(one, run, layer, i0, i1)
-        step_rows(one, run, layer, x, places, count)
+        x, places, count = listed(one, run, layer)
+        step_rows(one, run, layer, x, places, count, j0, j1)
     if i1 > layer.n_in and layer.bias:
-        step_bias(one, run, layer)
+        step_bias(one, run, layer, j0, j1)
