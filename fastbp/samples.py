@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .kernels.shuffle import write_permutation
 from .optimizers import _positive
 
 # Of a larger x only rows spread over it are looked at: a fingerprint should take nothing beside an epoch.
@@ -54,7 +55,8 @@ class Samples:
         """
         if rng is None:
             return self.rows
-        order = rng.permutation(len(self))
+        order = np.empty(len(self), np.int64)
+        write_permutation(order.ctypes.data, len(order), int(rng.integers(1 << 63)))
         return order if self.rows is None else self.rows[order]
 
     @cached_property

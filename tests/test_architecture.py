@@ -39,7 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "history": set(),
     "hooks": {"errors", "history"},
     "archive": {"errors"},
-    "samples": {"optimizers"},
+    "samples": {"kernels", "optimizers"},
     "pace": {"tables"},
     "progress": {"history", "hooks"},
     "callbacks": {"errors", "history", "hooks", "layers", "optimizers", "progress"},

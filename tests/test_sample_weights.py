@@ -14,6 +14,7 @@ from sklearn.utils.class_weight import compute_class_weight
 
 import fastbp
 from fastbp import SGD, Dense, Network, Trainer
+from fastbp.samples import Samples
 
 TOLERANCE = {"float64": 1e-11, "float32": 2e-5}  # as in test_gradients
 WIDTHS = [(9, 20), (260, 5)]  # by chunks of samples, and by columns
@@ -85,7 +86,7 @@ def test_weights_go_with_their_samples_in_any_order(x: np.ndarray, y: np.ndarray
     shuffled = trained(x, y, sample_weight=weights)
     assert not np.array_equal(shuffled, trained(x, y))
     np.testing.assert_array_equal(shuffled, trained(x, y, sample_weight=weights.tolist()))
-    order = np.random.default_rng(2).permutation(N)  # what the trainer draws for its first epoch
+    order = Samples(x, y).order(np.random.default_rng(2))  # what the trainer draws for its first epoch
     network = Network(7, [Dense(9, "tanh"), Dense(3, "softmax")], seed=1)
     Trainer(network, SGD(0.3), batch_size=6, shuffle=False).fit(x[order], y[order], 1, sample_weight=weights[order])
     again = Network(7, [Dense(9, "tanh"), Dense(3, "softmax")], seed=1)
