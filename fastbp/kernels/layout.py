@@ -49,8 +49,8 @@ TILE = _record("layer j0 i0 i1 bias")
 # One row a stage of a launch: a compiled task and how often to run it (0: once a chunk of the block's samples). A stage
 # of ``samples`` says which part of the network to compute: layers forward_from to forward_to, the outputs' cost, back
 # from backward_from to backward_to; by columns: task t computes the t-th panel of all samples; by rows: what the t-th
-# rows of W bring (rows.py); else all of the t-th samples;
-# ``slices``: how many slices of the inputs a task multiplies (slices.py), chunk after chunk of each.
+# rows of W bring (rows.py); else all of the t-th samples; ``slices``: how many slices of the inputs a task multiplies
+# (slices.py), chunk after chunk of each.
 # A stage of ``tiles`` says whether to sum the gradient (a task a tile and part of the samples), to add up its parts, to
 # measure it for clipping, and to update.
 STAGE = _record(
@@ -59,7 +59,8 @@ STAGE = _record(
 )
 
 # All that a launch needs to know: sizes, addresses of arrays, and the optimizer's numbers. What changes with the stage
-# or the batch stands in cache lines of its own (64 bytes, 8 fields): all else beside it would have to be fetched again.
+# or the batch stands in cache lines of its own (64 bytes, 8 fields; ``_1`` and so on fill them up): all else beside it
+# would have to be fetched again.
 RUN = _record(
     # the stage at work, its compiled task and how often to run it; the batch and the block at work
     "stage work tasks batch_start first rows chunks keep_gradient "

@@ -72,8 +72,8 @@ def emit_load_splat(b: Any, vec: Vector, address: Any) -> Any:
 def emit_fma(b: Any, vec: Vector, x: Any, y: Any, z: Any) -> Any:
     """x * y + z, fused where the CPU has the instruction.
 
-    ``llvm.fma`` would be a library call a lane on a CPU without it; and a product and a sum that may be contracted are
-    not, where two sums share the product.
+    ``llvm.fma`` would be a library call a lane on a CPU without it; the ``contract`` flag does not fuse a product that
+    two sums share.
     """
     return emit_call(b, vec, "fmuladd", x, y, z)
 
