@@ -1,8 +1,9 @@
 """Rows of a wide network's W shared out among threads, where a batch is small: each keeps its own through the batch.
 
 A batch of a few samples updates all of W, and hardly computes with it: its time is that of W's way through the caches.
-Way back a task takes rows of W, as d_i = W[i] . delta needs a row, and updates the same. If it took columns forward,
-half of W would cross from core to core, there and back, for every batch. So forward a task takes the same rows, too:
+On the way back a task takes rows of W, as d_i = W[i] . delta needs a row, which online SGD updates in the same walk.
+If tasks took columns forward, half of W would cross from core to core, there and back, in every batch. So forward they
+take the same rows, too, and tiles stand in the order of rows (tables.py):
 
     z = (sum over the first task's i of a_i W[i]) + (sum over the second's) + ... + (sum over the last one's + b)
 
