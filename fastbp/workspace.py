@@ -19,7 +19,6 @@ from . import _threads, compiled, plan
 from ._jit import address
 from .arguments import address_of
 from .kernels import costs, dropout, launch
-from .kernels.dense import FEW_ROWS
 from .kernels.layout import (
     CLASSES,
     DELTA,
@@ -35,7 +34,7 @@ from .kernels.layout import (
     UINT8,
 )
 from .kernels.matmul import GROUP
-from .kernels.rows import tasks_of
+from .kernels.rows import MOST_SAMPLES, tasks_of
 from .tables import CHUNK_ROWS, RATE, SAMPLE_SECONDS, SLICES, Shape, layer_table, tile_table
 
 X_KINDS = {"B": UINT8, "f": FLOAT32, "d": FLOAT64}
@@ -146,7 +145,7 @@ class Workspace:
         self["n_in"], self["cost"], self["shrink"] = shape.n_in, costs.CODES[shape.cost], 1.0
         if self.layers["drop_rate"].any():
             self["drop"] = address(dropout.drop, dropout.signature(compiled.SCALARS[shape.dtype]))
-        self.tiles = tile_table(shape, self.layers, self.rows <= FEW_ROWS)
+        self.tiles = tile_table(shape, self.layers, self.rows <= MOST_SAMPLES)
         self["n_tiles"], self["tiles"] = len(self.tiles), self.tiles.ctypes.data
         self["part_size"] = shape.packed
 
@@ -231,7 +230,7 @@ class Workspace:
             trains = what == DELTA and not (self.online or each or self["clip_sample_norm"])
             slices = self.shape.slices(batch) if trains else 1
             stages: list[int] = []
-            by_rows = self.shape.is_wide and what == DELTA and batch <= FEW_ROWS
+            by_rows = self.shape.is_wide and what == DELTA and batch <= MOST_SAMPLES
             for by_slices in (False, slices > 1):
                 table = self._stage_table(what, parts, each, slices, by_slices, by_rows)
                 stages += [len(table), table.ctypes.data]
@@ -250,7 +249,7 @@ class Workspace:
             how = {"online": self.online, "each": each, "limits": limits, "parts": parts}
             how |= {"slices": slices, "by_slices": by_slices, "by_rows": by_rows}
             if by_rows and "row_sums" not in self._numbers:
-                self["sums_size"] = size = min(self.rows, FEW_ROWS) * int(self.layers["ld"].max())
+                self["sums_size"] = size = min(self.rows, MOST_SAMPLES) * int(self.layers["ld"].max())
                 self._keep("row_sums", _buffer(2 * size * tasks_of(max(self.shape.sizes[1:])), self.shape.dtype))
             stages = plan.stages(self.layers, len(self.tiles), what, **how)
             self._stages[key] = table = np.zeros(len(stages), STAGE)

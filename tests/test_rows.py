@@ -12,7 +12,7 @@ from fastbp import SGD, Dense, Network, Trainer
 from fastbp.kernels.dense import FEW_ROWS
 from fastbp.kernels.layout import PANEL
 from fastbp.kernels.lists import CHAINS
-from fastbp.kernels.rows import TASK_ROWS
+from fastbp.kernels.rows import MOST_SAMPLES, TASK_ROWS
 from fastbp.tables import layer_table, tile_table
 
 N, N_OUT = 2 * TASK_ROWS + 45, 3
@@ -50,7 +50,7 @@ def net(rng: np.random.Generator) -> Network:
     return net
 
 
-@pytest.mark.parametrize("n", [1, 5, FEW_ROWS])
+@pytest.mark.parametrize("n", [1, 5, MOST_SAMPLES])
 def test_sums_of_a_small_batch_run_in_order(n: int, net: Network, rng: np.random.Generator) -> None:
     """Inputs are powers of 2: products are exact, so that NumPy's sums in the same order have the same bits."""
     x = (2.0 ** rng.integers(-3, 4, (1, N))).astype("f4")
@@ -68,7 +68,7 @@ def test_sums_of_online_sgd_run_in_order(net: Network, rng: np.random.Generator)
 
 
 @pytest.mark.parametrize("width", [TASK_ROWS * 2, TASK_ROWS * 2 + 1, TASK_ROWS * 3 - 1])
-@pytest.mark.parametrize("n", [1, 9, FEW_ROWS, FEW_ROWS + 1])
+@pytest.mark.parametrize("n", [1, 9, MOST_SAMPLES, MOST_SAMPLES + 1, FEW_ROWS, FEW_ROWS + 1])
 def test_gradients_of_wide_networks(n: int, width: int, build: Build, rng: np.random.Generator) -> None:
     net, oracle = build(20, simple([30, width, width, 4], "gelu", "softmax"), "cross_entropy")
     x, y = rng.normal(size=(n, 20)), rng.integers(0, 4, n)

@@ -22,8 +22,8 @@ from .matmul import matmul, whole_rows
 from .memory import lanes_of, load, number, size_of, store
 from .online import row_product
 
-# Rows of W that are a task's.
-TASK_ROWS = 128
+# Rows of W that are a task's; and the most samples of a batch: all tasks' sums together should be much less than W.
+TASK_ROWS, MOST_SAMPLES = 128, 16
 
 
 def tasks_of(n_in: int) -> int:
