@@ -19,7 +19,7 @@ from .kernels import minibatch, packing
 from .kernels.layout import DELTA, PANEL
 from .kernels.rows import tasks_of
 
-# A network with a layer this wide, in panels, is a wide one (docs/performance.md).
+# A network with a layer this wide, in panels, is a wide one (docs/experiments.md).
 WIDE_PANELS = 8
 
 Stage = dict[str, Any]

@@ -26,7 +26,7 @@ BLOCK_NUMBERS, WIDE_BLOCK_NUMBERS, BLOCK_ROWS = 1 << 18, 1 << 20, 2048
 # are added up chunk by chunk.
 CHUNK_ROWS, MOST_CHUNK_ROWS, CHUNK_SECONDS = 24, 64, 4e-6
 # A block's samples are cut into parts, each with a gradient of its own, so that a thread sums what it computed itself
-# (docs/performance.md). Parts are large, and their gradients fit the cache and are less than the inputs.
+# (docs/experiments.md). Parts are large, and their gradients fit the cache and are less than the inputs.
 PART_ROWS, MOST_PARTS, PARTS_BYTES = 120, 4, 1 << 20
 # Or, where a batch is too small for parts and a narrow network's inputs are many, these are cut (kernels/slices.py).
 SLICES, SLICED_INPUTS = 2, 512

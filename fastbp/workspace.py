@@ -39,7 +39,7 @@ from .tables import CHUNK_ROWS, RATE, SAMPLE_SECONDS, SLICES, Shape, layer_table
 
 X_KINDS = {"B": UINT8, "f": FLOAT32, "d": FLOAT64}
 
-# Below this share of non-zero inputs it pays to skip zeros (docs/performance.md).
+# Below this share of non-zero inputs it pays to skip zeros (docs/experiments.md).
 SKIP_DENSITY, SKIP_MIN_INPUTS = 0.5, 64
 # Waking a thread, and meeting after a stage, in seconds: they decide whether more threads pay.
 WAKE_SECONDS, MEETING_SECONDS = 1e-4, 3e-7
