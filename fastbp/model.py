@@ -395,7 +395,9 @@ class Network:
         c.write(self, path, input_dtype, name)
 
     def to_torch(self) -> Any:
-        """The network as a ``torch.nn.Sequential`` of Linear and activations, with copies of the parameters.
+        """The network as a ``torch.nn.Sequential`` of Linear, activations and Dropout, with copies of the parameters.
+
+        It is in evaluation mode, and computes what ``forward`` does; ``.train()`` lets it drop out.
 
         Raises
         ------
@@ -422,7 +424,8 @@ class Network:
         ----------
         module : torch.nn.Module
             A Sequential, nested or not, of Linear, the activations that fastbp has (GELU in its tanh form, the others
-            with PyTorch's defaults), and Identity, Flatten and Dropout, which change nothing here.
+            with PyTorch's defaults), Dropout, which is kept where it stands before a Linear and changes nothing
+            elsewhere outside training, and Identity and Flatten, which change nothing here.
         cost : str, optional
             As in ``Network``; PyTorch keeps the cost apart from the module.
 

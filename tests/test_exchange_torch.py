@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from exchanged import ACTIVATIONS, N_IN, make, samples, spoil
 
-from fastbp import Dense, MissingExtraError, Network
+from fastbp import Dense, Dropout, MissingExtraError, Network
 from fastbp.exchange.torch import source
 
 torch = pytest.importorskip("torch", reason='needs PyTorch: pip install "fastbp[torch]"')
@@ -40,13 +40,13 @@ def assert_the_same(network: Network, module: Any, dtype: str) -> None:
             np.testing.assert_allclose(biases, leaf.bias.grad.numpy(), rtol=0.0, atol=atol)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
 def test_an_activation_that_is_no_module() -> None:
     for export in Network.to_torch, source:
         with pytest.raises(ValueError, match="activation exp"):
             export(make("exp"))
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("activation", MODULES)
 def test_to_torch_and_back(activation: str, dtype: str) -> None:
     network = make(activation, dtype)
@@ -85,8 +85,36 @@ def test_from_torch(activation: str, dtype: str) -> None:
     network = Network.from_torch(module.eval(), cost="sum_of_squares")
     assert [layer.activation for layer in network.layers] == [activation, activation, "identity"]
     assert [layer.bias for layer in network.layers] == [False, True, True]
+    rate = 0.65 if activation == "identity" else 0.3  # 1 - 0.5 * 0.7: nothing stands between the two then
+    assert [layer.dropout for layer in network.layers] == pytest.approx([0.0, rate, 0.0], abs=1e-15)
     assert network.dtype == dtype
     assert_the_same(network, module, dtype)
+
+
+def test_dropout_there_and_back() -> None:
+    network = Network(N_IN, [Dropout(0.2), Dense(8, "tanh"), Dropout(0.3), Dense(6), Dense(2)], cost="sum_of_squares")
+    module = network.to_torch()
+    assert [type(leaf).__name__ for leaf in module] == [
+        "Dropout",
+        "Linear",
+        "Tanh",
+        "Dropout",
+        "Linear",
+        "ReLU",
+        "Linear",
+    ]
+    assert_the_same(network, module, "float32")
+    assert Network.from_torch(module, cost="sum_of_squares").config() == network.config()
+    module.train()
+    x = torch.from_numpy(samples(24, "float32"))
+    assert not torch.equal(module(x), module(x))
+
+
+def test_dropout_twice_and_of_everything() -> None:
+    twice = nn.Sequential(nn.Dropout(0.5), nn.Dropout(0.2), nn.Linear(N_IN, 2))
+    assert Network.from_torch(twice).layers[0].dropout == pytest.approx(0.6, abs=1e-15)  # 1 - 0.5 * 0.8
+    with pytest.raises(ValueError, match=r"module 0: got Dropout with p=1.0, expected a number from 0 to below 1"):
+        Network.from_torch(nn.Sequential(nn.Dropout(1.0), nn.Linear(N_IN, 2)))
 
 
 def test_one_activation_in_two_places() -> None:

@@ -52,15 +52,16 @@ def parts(net: Network) -> list[Part]:
 def torch_names(layers: Iterable[Dense]) -> list[str]:
     """What ``torch.nn.Sequential`` would call each layer's linear module: the number of modules before it.
 
-    An activation is a module of its own; identity is none.
+    An activation is a module of its own, as is dropout; identity is none.
 
     Examples
     --------
-    >>> torch_names([Dense(3, "relu"), Dense(3, "identity"), Dense(1, "softmax")])
-    ['0', '2', '3']
+    >>> torch_names([Dense(3, "relu"), Dense(3, "identity"), Dense(1, "softmax", dropout=0.5)])
+    ['0', '2', '4']
     """
     names, at = [], 0
     for layer in layers:
+        at += layer.dropout > 0
         names.append(str(at))
         at += 1 if layer.activation == "identity" else 2
     return names

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -78,9 +79,12 @@ def _read_network(file: Any, config: dict[str, Any]) -> Network:
     """Build the network, or raise what ``read`` turns into a CheckpointError."""
     layers = arguments.layers([Dense(**layer) for layer in config["layers"]])
     dtype = arguments.float_dtype(config["dtype"])
-    _check_tensors(file, _shapes(config["n_in"], layers), dtype)  # before anything of such a size is allocated
+    named = [replace(layer, dropout=0.0) for layer in layers]  # as where dropout is no module of its own
+    if set(_shapes(config["n_in"], named)) != set(file.keys()):
+        named = list(layers)
+    _check_tensors(file, _shapes(config["n_in"], named), dtype)  # before anything of such a size is allocated
     net = Network.from_config(config)
-    for name, weights, biases in zip(torch_names(layers), net.weights, net.biases, strict=True):
+    for name, weights, biases in zip(torch_names(named), net.weights, net.biases, strict=True):
         for tensor, view in (f"{name}.weight", weights.T), (f"{name}.bias", biases):
             if view.size:
                 view[:] = arguments.converted(f"tensor {tensor}", file.get_tensor(tensor), dtype)

@@ -28,25 +28,26 @@ MODULES: dict[str, tuple[str, dict[str, tuple[Any, ...]]]] = {
     "identity": ("Identity", {}),
 }
 OURS = {name: (activation, options) for activation, (name, options) in MODULES.items()}
-# Modules that change nothing: dropout does not outside training, and samples are rows here.
+# Modules that change nothing, as samples are rows here; Dropout does not outside training, and is kept before a Linear.
 IGNORED: dict[str, dict[str, tuple[Any, ...]]] = {"Dropout": {}, "Flatten": {"start_dim": (1,), "end_dim": (-1,)}}
 
 
 def to_module(net: Network) -> Any:
     """Build the ``torch.nn.Sequential`` of a network; see ``Network.to_torch``."""
     torch = _torch("to_torch")
+    numbers = iter(parts(net))
     modules: list[Any] = []
-    for weights, biases, activation in parts(net):
-        linear = torch.nn.Linear(*weights.shape, bias=biases is not None, dtype=_dtypes(torch)[net.dtype.name])
-        with torch.no_grad():
-            linear.weight.copy_(torch.from_numpy(weights.T.copy()))
-            if biases is not None:
-                linear.bias.copy_(torch.from_numpy(biases.copy()))
-        modules.append(linear)
-        if activation != "identity":
-            name, options = _module_of(activation)
-            modules.append(getattr(torch.nn, name)(**{option: taken[0] for option, taken in options.items()}))
-    return torch.nn.Sequential(*modules)
+    for name, sizes, options in _modules(net):
+        if name == "Linear":
+            modules.append(torch.nn.Linear(*sizes, **options, dtype=_dtypes(torch)[net.dtype.name]))
+            weights, biases, _ = next(numbers)
+            with torch.no_grad():
+                modules[-1].weight.copy_(torch.from_numpy(weights.T.copy()))
+                if biases is not None:
+                    modules[-1].bias.copy_(torch.from_numpy(biases.copy()))
+        else:
+            modules.append(getattr(torch.nn, name)(**options))
+    return torch.nn.Sequential(*modules).eval()
 
 
 def source(net: Network) -> str:
@@ -54,23 +55,34 @@ def source(net: Network) -> str:
 
     Examples
     --------
-    >>> print(source(Network(784, [Dense(16, "gelu"), Dense(10, "softmax", bias=False)])))
+    >>> print(source(Network(784, [Dense(16, "gelu"), Dropout(0.5), Dense(10, "softmax", bias=False)])))
     nn.Sequential(
         nn.Linear(784, 16),
         nn.GELU(approximate='tanh'),
+        nn.Dropout(p=0.5),
         nn.Linear(16, 10, bias=False),
         nn.Softmax(dim=-1),
-    )
+    ).eval()
     """
-    lines, n_in = [], net.n_in
+    body = ""
+    for name, sizes, options in _modules(net):
+        arguments = [*map(repr, sizes), *(f"{option}={value!r}" for option, value in options.items())]
+        body += f"    nn.{name}({', '.join(arguments)}),\n"
+    drops = any(layer.dropout for layer in net.layers)
+    return f"nn.Sequential(\n{body})" + ".eval()" * drops + ".double()" * (net.dtype == np.float64)
+
+
+def _modules(net: Network) -> Iterator[tuple[str, tuple[int, ...], dict[str, Any]]]:
+    """The modules of torch.nn that a network is: a class, its sizes and its options, one behind the other."""
+    n_in = net.n_in
     for layer in net.layers:
-        lines.append(f"nn.Linear({n_in}, {layer.n}{'' if layer.bias else ', bias=False'})")
+        if layer.dropout:
+            yield "Dropout", (), {"p": layer.dropout}
+        yield "Linear", (n_in, layer.n), {} if layer.bias else {"bias": False}
         n_in = layer.n
         if layer.activation != "identity":
             name, options = _module_of(str(layer.activation))
-            lines.append(f"nn.{name}({', '.join(f'{option}={taken[0]!r}' for option, taken in options.items())})")
-    body = "".join(f"    {line},\n" for line in lines)
-    return f"nn.Sequential(\n{body})" + (".double()" if net.dtype == np.float64 else "")
+            yield name, (), {option: taken[0] for option, taken in options.items()}
 
 
 def loading_source(net: Network, path: str | os.PathLike[str]) -> str:
@@ -102,7 +114,7 @@ def from_module(module: Any, cost: str | None = None) -> Network:
     torch = _torch("from_torch")
     layers: list[Dense] = []
     tensors: list[dict[str, np.ndarray]] = []
-    activated = True  # whether the last layer has its activation
+    activated, rate = True, 0.0  # whether the last layer has its activation; what dropout takes of the next's inputs
     seen: dict[int, str] = {}
     for name, leaf in _leaves(torch, module, ""):
         kind = _kind(torch, name, leaf)
@@ -111,15 +123,17 @@ def from_module(module: Any, cost: str | None = None) -> Network:
                 raise ValueError(f"module {name}: got a Linear of {leaf.in_features} inputs, expected {layers[-1].n}")
             if (first := seen.setdefault(id(leaf), name)) != name:
                 raise ValueError(f"module {name}: got the Linear of {first} again, expected weights of its own")
-            layers.append(Dense(leaf.out_features, "identity", bias=leaf.bias is not None))
+            layers.append(Dense(leaf.out_features, "identity", bias=leaf.bias is not None, dropout=rate))
             tensors.append(_arrays(torch, name, leaf))
-            activated = False
+            activated, rate = False, 0.0
+        elif kind == "Dropout":
+            rate += (1.0 - rate) * _rate(name, leaf)
         elif kind in OURS and kind != "Identity":
             if activated:
                 where = "behind another activation" if layers else "first"
                 raise ValueError(f"module {name}: got {kind} {where}, expected one activation behind a Linear")
             layers[-1] = replace(layers[-1], activation=OURS[kind][0])
-            activated = True
+            activated, rate = True, 0.0
     if not layers:
         raise ValueError("module: got no Linear, expected a Sequential of Linear and activations")
     dtypes = {array.dtype.name for named in tensors for array in named.values()}
@@ -156,6 +170,12 @@ def _kind(torch: Any, name: str, leaf: Any) -> str:
             expected = " or ".join(map(repr, taken))
             raise ValueError(f"module {name}: got {kind} with {option}={got!r}, expected {expected}")
     return kind
+
+
+def _rate(name: str, dropout: Any) -> float:
+    if not 0 <= dropout.p < 1:
+        raise ValueError(f"module {name}: got Dropout with p={dropout.p}, expected a number from 0 to below 1")
+    return float(dropout.p)
 
 
 def _arrays(torch: Any, name: str, linear: Any) -> dict[str, np.ndarray]:
