@@ -28,8 +28,9 @@ CHUNK_ROWS, MOST_CHUNK_ROWS, CHUNK_SECONDS = 24, 64, 4e-6
 # A block's samples are cut into parts, each with a gradient of its own, so that a thread sums what it computed itself
 # (docs/experiments.md). Parts are large, and their gradients fit the cache and are less than the inputs.
 PART_ROWS, MOST_PARTS, PARTS_BYTES = 120, 4, 1 << 20
-# Or, where a batch is too small for parts and a narrow network's inputs are many, these are cut (kernels/slices.py).
-SLICES, SLICED_INPUTS = 2, 512
+# Or, where a batch is too small for parts and a narrow network's inputs are many, these are cut (kernels/slices.py):
+# in batches that one thread needs so long for that a second one is worth three meetings.
+SLICES, SLICED_INPUTS, SLICED_SECONDS = 2, 512, 5e-6
 # Tiles of a wide network stand in the order of so many segments of the stages forward: in teams of 2, and mostly of
 # 4, each thread updates what it reads.
 SEGMENTS = 4
@@ -118,7 +119,8 @@ class Shape:
 
     def slices(self, batch: int) -> int:
         """How many slices of the inputs are summed on their own: 1 where samples are cut into parts, or are few."""
-        return SLICES if self.has_slices and self.parts(batch) == 1 and not self.is_chunk(batch) else 1
+        is_worth_it = batch > 1 and batch * self.sample_seconds >= SLICED_SECONDS
+        return SLICES if self.has_slices and self.parts(batch) == 1 and is_worth_it else 1
 
 
 def layer_table(

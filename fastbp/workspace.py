@@ -305,13 +305,13 @@ class Workspace:
     def threads_worth(self, n_threads: int, rows: int) -> int:
         """How many of ``n_threads`` may pay for meeting after every stage of a block of samples: all, or one.
 
-        A narrow network's batch that is a single chunk has one thread do all of phase 1. What others would do of phase
-        2 costs more than it brings: half of W goes from one core's cache to the other's, and back.
+        A narrow network's batch that is a single chunk is one for as many threads as its inputs have slices. What others
+        would do of phase 2 costs more than it brings: their W goes from one core's cache to the other's, and back.
         """
-        if n_threads == 1:
-            return 1
         rows = min(rows, self.rows)
         if not self.shape.is_wide and self.shape.is_chunk(rows):
+            n_threads = min(n_threads, self.shape.slices(rows))
+        if n_threads == 1:
             return 1
         seconds = rows * SAMPLE_SECONDS + max(rows, FULL_RATE_ROWS) * self.shape.multiply_adds / RATE
         _, _, n_together, *_ = self._plan(DELTA, rows)
