@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,8 @@ from .errors import CheckpointError
 HEADER_BYTES = 1 << 20  # room for ten thousand layers
 NPY_BYTES = 1 << 12  # more than what NumPy writes before an array's numbers
 # What zipfile, json and NumPy raise over damaged files, beside ValueError and BadZipFile; a MemoryError is no damage.
-DAMAGE = (TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError, EOFError, OSError, struct.error)
+DAMAGE = (TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError, EOFError, OSError, struct.error,
+          SyntaxError, TokenError)  # fmt: skip
 # No write takes as long: a temporary file of this age was left by a process that was killed.
 STALE_SECONDS = 3600
 
@@ -44,15 +46,15 @@ STALE_SECONDS = 3600
 Table = Mapping[str, tuple[tuple[int, ...], np.dtype]]
 
 
-def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write a file whole or not at all: until all of ``data`` is on the disk, the old file stays as it was.
+def atomic_write(path: str | os.PathLike[str], *parts: bytes | memoryview) -> None:
+    """Write a file whole or not at all: until all of its parts are on the disk, the old file stays as it was.
 
     Parameters
     ----------
     path : str or PathLike
         Where to; the name is taken as given. Links are followed; an old file's permissions are kept.
-    data : bytes
-        All that the file shall hold.
+    *parts : bytes or memoryview
+        All that the file shall hold, one behind the other.
 
     Raises
     ------
@@ -70,14 +72,14 @@ def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:
     target = os.path.realpath(path)
     if os.path.exists(target) and not os.path.isfile(target):  # a device such as /dev/stdout must not be replaced
         with open(path, "wb") as device:  # and a folder says itself what is wrong
-            device.write(data)
+            device.writelines(parts)
         return
     # In the same folder, so that the rename stays within a file system. Not by tempfile, which ignores the umask.
     folder = os.path.dirname(target)
     temporary = os.path.join(folder, f".fastbp-{secrets.token_hex(8)}.tmp")
     try:
         with open(temporary, "xb") as file:
-            file.write(data)
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
         if os.path.exists(target):
@@ -167,7 +169,7 @@ def read(
     Traceback (most recent call last):
     FileNotFoundError: [Errno 2] No such file or directory: 'absent'
     """
-    with open(path, "rb") as file, blame_the_file(path), zipfile.ZipFile(file) as archive:
+    with open(os.fspath(path), "rb") as file, blame_the_file(path), zipfile.ZipFile(file) as archive:
         text = _read_array(archive, "header", HEADER_BYTES).item()
         header = json.loads(text)
         if header["format"] not in versions:

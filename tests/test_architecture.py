@@ -53,7 +53,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "forensics": TRAINER | {"explain"},
     "gradient_log": TRAINER | {"trainer", "history", "forensics"},
     "runtime": TRAINER | {"trainer", "_jit"},
-    "datasets": {"datasets", "errors"},
+    "datasets": {"datasets", "errors", "archive"},
     "estimators": EDGE | {"estimators", "gradient", "history", "hooks"},
     "exchange": EDGE | {"exchange"},
     "report": EDGE | {"report"},

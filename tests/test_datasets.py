@@ -112,6 +112,9 @@ def test_folder_that_does_not_fit_together(tmp_path: Path, which: int, array: np
 
 def test_float_images_stay_float(tmp_path: Path) -> None:
     idx.write_idx(put(tmp_path, "") / NAMES[0], ARRAYS[0].astype(np.float32) / 255)
+    with pytest.raises(DataError, match="float32 in the training images, uint8 in the test's"):
+        datasets.load(tmp_path)  # uint8 is scaled in a kernel, and floats are not
+    idx.write_idx(tmp_path / NAMES[2], ARRAYS[2].astype(np.float32) / 255)
     assert datasets.load(tmp_path)[0].x.dtype == np.float32
 
 
@@ -220,7 +223,7 @@ def test_leftovers_of_killed_processes(tmp_path: Path, tiny: str) -> None:
     put(tmp_path / "own/tiny")
     cache = tmp_path / "cache/tiny"
     cache.mkdir(parents=True)
-    old, new = cache / f".{NAMES[0]}.1.aa.part", cache / f".{NAMES[0]}.2.bb.part"
+    old, new = cache / ".fastbp-1.tmp", cache / ".fastbp-2.tmp"
     for part in (old, new):
         part.write_bytes(b"half")
     os.utime(old, (0, 0))

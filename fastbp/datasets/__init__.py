@@ -202,6 +202,8 @@ def _pair(arrays: list[NDArray[Any]], name: str, source: str) -> tuple[Split, Sp
     test = _split(arrays[2], arrays[3], NAMES[2], name, source)
     if train.x.shape[1] != test.x.shape[1]:
         raise DataError(f"{source}: {train.x.shape[1]} pixels in the training images, {test.x.shape[1]} in the test's")
+    if train.x.dtype != test.x.dtype:  # uint8 is scaled, floats are not
+        raise DataError(f"{source}: {train.x.dtype} in the training images, {test.x.dtype} in the test's")
     return train, test
 
 

@@ -10,15 +10,14 @@ import gzip
 import hashlib
 import math
 import os
-import secrets
 import struct
 import zlib
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastbp.archive import atomic_write
 from fastbp.errors import DataError
 
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -197,29 +196,6 @@ def write_idx(path: str | os.PathLike[str], array: NDArray[Any]) -> None:
     """
     header, items = _encode(np.asarray(array))
     if os.fspath(path).endswith(".gz"):
-        replace_file(path, gzip.compress(header + items.tobytes(), mtime=0))  # no clock: the same bytes every time
+        atomic_write(path, gzip.compress(header + items.tobytes(), mtime=0))  # no clock: the same bytes every time
     else:
-        replace_file(path, header, items.data)
-
-
-def replace_file(path: str | os.PathLike[str], *parts: bytes | memoryview) -> None:
-    """Write ``parts`` beside ``path`` under a name of their own, then rename: readers see the old file or the new.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     replace_file(f"{folder}/note", b"a", b"b")
-    ...     Path(folder, "note").read_bytes()
-    b'ab'
-    """
-    path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
-    try:
-        with open(part, "xb") as file:
-            for piece in parts:
-                file.write(piece)
-        os.replace(part, path)
-    except BaseException:  # Ctrl-C too must leave nothing behind
-        part.unlink(missing_ok=True)
-        raise
+        atomic_write(path, header, items.data)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -18,13 +17,13 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from fastbp.archive import atomic_write
 from fastbp.datasets.catalog import Entry, IdxFile
-from fastbp.datasets.idx import digest, read_idx, replace_file, write_idx
+from fastbp.datasets.idx import digest, read_idx, write_idx
 from fastbp.errors import DataError
 
 SYSTEM_FOLDER = Path("/usr/share/datasets")  # where Debian's packages put data sets
 _STAMPS = "verified.json"
-_STALE_SECONDS = 24 * 3600.0
 
 
 def cache_folder(name: str) -> Path | None:
@@ -116,20 +115,11 @@ def keep(array: NDArray[Any], file: IdxFile, entry: Entry) -> Path | None:
     path = cache / file.name
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        _sweep(cache)
         write_idx(path, array)
     except OSError:  # read-only, full, or a file where a folder should be: the cache is a convenience
         return None
     _remember(cache, {str(path): _stamp(path, file)})
     return path
-
-
-def _sweep(cache: Path) -> None:
-    """Remove what processes that were killed while writing left behind, unless one may still be at it."""
-    for part in cache.glob(".*.part"):
-        with suppress(OSError):
-            if time.time() - part.stat().st_mtime > _STALE_SECONDS:
-                part.unlink()
 
 
 def _stamp(path: Path, file: IdxFile) -> list[int | str] | None:
@@ -145,7 +135,7 @@ def _stamps(cache: Path | None) -> dict[str, Any]:
         return {}
     try:
         stamps = json.loads((cache / _STAMPS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # none yet, or damaged: then everything is checked again
+    except (OSError, ValueError, RecursionError):  # none yet, or damaged: then everything is checked again
         return {}
     return stamps if isinstance(stamps, dict) else {}
 
@@ -156,4 +146,4 @@ def _remember(cache: Path | None, new: dict[str, list[int | str] | None]) -> Non
         return
     with suppress(OSError):
         cache.mkdir(parents=True, exist_ok=True)
-        replace_file(cache / _STAMPS, json.dumps(_stamps(cache) | new, indent=1).encode())
+        atomic_write(cache / _STAMPS, json.dumps(_stamps(cache) | new, indent=1).encode())
