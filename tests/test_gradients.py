@@ -208,3 +208,13 @@ def test_a_dead_input_has_the_slope_at_zero(activation: str, build: Build) -> No
     oracle.theta[12:16] = 0.0  # the hidden biases: z is exactly zero, where relu has its kink
     network.set_parameters(oracle.theta)
     assert_gradient((network, oracle), np.zeros((2, 3)), np.ones((2, 2)))
+
+
+@pytest.mark.parametrize(("weight", "x"), [(52.0, [1.0, 0.5]), (30.0, [1e20, 0.0])])
+def test_norms_of_gradients_whose_squares_float32_cannot_hold(weight: float, x: list[float]) -> None:
+    network = fastbp.Network(2, [fastbp.Dense(2, "softmax")])
+    network.set_parameters([weight if x[0] == 1.0 else weight / x[0], 0, 0, 0, 0, 0])
+    rows = np.array([x], np.float32)
+    want = np.linalg.norm(network.per_sample_gradients(rows, [0]).astype(np.float64), axis=1)
+    assert want > 0
+    np.testing.assert_allclose(network.per_sample_gradient_norms(rows, [0]), want, rtol=1e-6)

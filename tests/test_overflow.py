@@ -18,6 +18,18 @@ def test_the_gradient_of_an_infinite_cost_is_still_a_gradient() -> None:
         np.testing.assert_allclose(network.per_sample_gradients(x, y), [[4e25]], rtol=1e-6)
 
 
+def test_what_an_overflow_left_in_the_padding_reaches_nobody(rng: np.random.Generator) -> None:
+    """Deltas of few samples go back through W itself, which reads the padding of wide layers (dots.py)."""
+    x, y = rng.random((65, 9)), np.arange(65) % 4
+    layers = [fastbp.Dense(200, "tanh"), *[fastbp.Dense(300, "tanh")] * 2, fastbp.Dense(4, "softmax")]
+    network = fastbp.Network(9, layers, seed=1)
+    theta, want = network.get_parameters(), network.gradient(x[:42], y[:42])
+    network.set_parameters(np.full_like(theta, 3e38))
+    network.gradient(x, y)
+    network.set_parameters(theta)
+    np.testing.assert_array_equal(network.gradient(x[:42], y[:42]).flat, want.flat)
+
+
 @pytest.mark.parametrize("kind", ["uint8", "float32"])
 @pytest.mark.parametrize("n", [1, 3, 9, 14])
 def test_what_an_overflow_left_behind_reaches_nobody(kind: str, n: int, rng: np.random.Generator) -> None:

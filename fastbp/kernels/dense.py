@@ -101,6 +101,9 @@ def dense_delta(one, run, layer, before, r0, r1, j0, j1):
         w, panel = run.theta + size * layer.w, size * PANEL * (layer.n_in + 1)
         d = (run.deltas + size * (before.d + r0 * before.ld), size * before.ld)
         dot_rows(one, w, panel, j0, min(j1, layer.n_in), a[:2], layer.width, d, r1 - r0)
+        for r in range(r1 - r0):
+            for i in range(layer.n_in, j1):  # the padding: what overflowed in an earlier call may have spoiled it
+                store_scalar(no_step, d[0] + d[1] * r + size * i)
         return
     for i in range(j0, j1, PANEL):
         width = panel_width(before.width, i)

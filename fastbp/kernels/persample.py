@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from .._jit import carray, njit
+from .._jit import carray, float64, njit
 from .memory import load_scalar, number, size_of, store_scalar, unit_of
 from .minibatch import chunk_start
 
@@ -43,7 +43,7 @@ def square_sum(one, address, n):
     """Sum of n squares, in float64."""
     total = 0.0
     for i in range(n):
-        value = float(load_scalar(one, address + size_of(one) * i))
+        value = float64(load_scalar(one, address + size_of(one) * i))
         total += value * value
     return total
 

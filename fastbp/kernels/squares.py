@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .._jit import njit
+from .._jit import float64, njit
 from .memory import lanes_of, load, load_scalar, number, size_of, splat, store
 from .simd import fma
 
@@ -31,5 +31,5 @@ def square_sum(one, address, rows, width, partial):
     for j in range(0, size * width, size * lanes_of(one)):
         store(column_squares(one, address + j, size * width, rows), partial + j)
     for j in range(0, size * width, size):
-        total += float(load_scalar(one, partial + j))
+        total += float64(load_scalar(one, partial + j))
     return total
