@@ -170,6 +170,18 @@ class Linear(nn.Linear):  # type: ignore[name-defined, misc]
     """May compute anything, whatever its name."""
 
 
+def pruned(linear: Any) -> Any:
+    from torch.nn.utils import prune
+
+    return prune.random_unstructured(linear, "weight", 0.5)
+
+
+def hooked() -> Any:
+    module = nn.Sequential(nn.Linear(2, 3))
+    module.register_forward_hook(lambda module, inputs, output: 2 * output)
+    return module
+
+
 def tied() -> Any:
     linear = nn.Linear(3, 3)
     return nn.Sequential(linear, nn.Tanh(), nn.Sequential(linear))
@@ -203,6 +215,8 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "dtypes": (lambda: nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1).double()), "float32 and float64"),
     "sizes": (lambda: nn.Sequential(nn.Linear(2, 3), nn.Linear(4, 1)), r"module 1: .*4 inputs, expected 3"),
     "tied": (tied, r"module 2\.0: got the Linear of 0 again"),
+    "pruned": (lambda: nn.Sequential(pruned(nn.Linear(2, 3))), r"module 0: got hooks"),
+    "a hook": (hooked, r"module \(the module itself\): got hooks"),
     "infinite": (spoilt, r"module 2\.bias: got NaN or infinity"),
 }  # fmt: skip
 

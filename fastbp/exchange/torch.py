@@ -148,6 +148,11 @@ def from_module(module: Any, cost: str | None = None) -> Network:
 
 def _leaves(torch: Any, module: Any, name: str) -> Iterator[tuple[str, Any]]:
     """Every module that is no Sequential, in order, with the name that PyTorch gives it."""
+    # Pruning and weight norm set the weights in such a hook, just before the module computes.
+    own = getattr(module, "__dict__", {})
+    if own.get("_forward_hooks") or own.get("_forward_pre_hooks") or "forward" in own:
+        where = name or "(the module itself)"
+        raise ValueError(f"module {where}: got hooks or a forward of its own, which fastbp would not call")
     if type(module) is torch.nn.Sequential:
         for child, inner in module._modules.items():  # named_children passes over a module that comes again
             yield from _leaves(torch, inner, f"{name}.{child}" if name else child)
