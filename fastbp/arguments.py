@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -36,6 +37,14 @@ def address_of(array: np.ndarray | None) -> int:
     return 0 if array is None else _word_at(id(array) + _DATA_AT).value
 
 
+def _array(argument: str, given: ArrayLike) -> np.ndarray:
+    """``given`` as an array; masks, which nothing here would heed, are refused."""
+    masked = None if type(given) is np.ndarray else sys.modules.get("numpy.ma")  # that takes NumPy long to import
+    if masked is not None and isinstance(given, masked.MaskedArray):
+        raise TypeError(f"{argument}: got a masked array, expected one without masks, as its filled() gives")
+    return np.asarray(given)
+
+
 def inputs(x: ArrayLike, n_in: int, dtype: np.dtype) -> tuple[np.ndarray, bool]:
     """x as (n, n_in), contiguous and finite, and whether it was a single sample.
 
@@ -44,9 +53,9 @@ def inputs(x: ArrayLike, n_in: int, dtype: np.dtype) -> tuple[np.ndarray, bool]:
     >>> inputs([0, 1], 2, np.dtype("float32"))
     (array([[0., 1.]], dtype=float32), True)
     """
-    array = np.asarray(x)
-    if not isinstance(x, np.ndarray) and array.dtype.kind in "iu":
-        array = array.astype(np.float64)  # a list of whole numbers
+    array = _array("x", x)
+    if isinstance(x, (list, tuple)) and array.dtype.kind in "iu" and array.dtype != np.uint8:
+        array = array.astype(np.float64)  # whole numbers; a list of images stays what it is
     kind = array.dtype.char
     if kind not in "Bfd":
         raise TypeError(f"x: got dtype {array.dtype}, expected uint8, float32 or float64")
@@ -73,7 +82,7 @@ def targets(y: ArrayLike, n: int, n_out: int, cost: str, dtype: np.dtype) -> np.
     >>> targets([2.0, 0.0], 2, 3, "sum_of_squares", np.dtype("float32"))
     array([2, 0])
     """
-    array = np.asarray(y)
+    array = _array("y", y)
     if array.dtype.kind not in "iuf":
         raise TypeError(f"y: got dtype {array.dtype}, expected whole classes or floats")
     if n_out == 1 and array.shape == (n,):
@@ -125,7 +134,7 @@ def sample_weight(given: ArrayLike, n: int, dtype: np.dtype) -> np.ndarray:
     >>> sample_weight([1, 0.5], 2, np.dtype("float32"))
     array([1. , 0.5], dtype=float32)
     """
-    array = np.atleast_1d(np.asarray(given))
+    array = np.atleast_1d(_array("sample_weight", given))
     if array.dtype.kind not in "biuf":
         raise TypeError(f"sample_weight: got dtype {array.dtype}, expected numbers")
     if array.shape != (n,):

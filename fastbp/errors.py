@@ -27,6 +27,10 @@ class MissingExtraError(ImportError):
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         super().__init__(f'{purpose} needs the package {package}: pip install "fastbp[{extra}]"', name=package)
+        self._given = package, extra, purpose
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str, str]]:
+        return type(self), self._given
 
 
 def unknown_name(argument: str, got: object, known: Iterable[str]) -> ValueError:

@@ -105,15 +105,15 @@ def explain_batch(net: Network, x: ArrayLike, y: ArrayLike) -> BatchExplanation:
     >>> batch.cosines.round(3)
     array([0.978, 0.994])
     """
-    inputs, targets = net._samples(x, y)
+    twin = Network.from_config({**net.config(), "dtype": "float64"})
+    twin.set_parameters(net.get_parameters())
+    inputs, targets = twin._samples(x, y)
     most = MOST_NUMBERS // net.n_parameters
     if len(inputs) > most:
         raise ValueError(
             f"x: got {len(inputs)} samples of {net.n_parameters} nudges each, expected at most {most} samples; "
             "sample_forensics looks at any number of them"
         )
-    twin = Network.from_config({**net.config(), "dtype": "float64"})
-    twin.set_parameters(net.get_parameters())
     nudges = twin.per_sample_gradients(inputs, targets)
     np.negative(nudges, out=nudges)
     average = nudges.mean(axis=0)

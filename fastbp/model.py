@@ -544,4 +544,4 @@ class Network:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(Network.from_config(state["config"]).__dict__)
-        self.set_parameters(state["parameters"])
+        self._theta[:] = state["parameters"]  # as they were, also where they diverged

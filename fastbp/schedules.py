@@ -1,8 +1,9 @@
-"""Learning-rate schedules: each makes a callable of the update's number, counted from 0."""
+"""Learning-rate schedules: each makes a callable of the update's number, counted from 0, that can be pickled."""
 
 from __future__ import annotations
 
 import math
+from functools import partial
 
 from .layers import count
 from .optimizers import Schedule, _positive
@@ -19,7 +20,7 @@ def cosine(learning_rate: float, updates: int, final: float = 0.0) -> Schedule:
     _positive("learning_rate", learning_rate)
     _positive("final", final, zero=True)
     updates = count("updates", updates)
-    return lambda k: final + (learning_rate - final) * (1 + math.cos(math.pi * min(1.0, k / updates))) / 2
+    return partial(_cosine, learning_rate, updates, final)
 
 
 def step(learning_rate: float, every: int, factor: float = 0.1) -> Schedule:
@@ -33,7 +34,7 @@ def step(learning_rate: float, every: int, factor: float = 0.1) -> Schedule:
     _positive("learning_rate", learning_rate)
     _positive("factor", factor)
     every = count("every", every)
-    return lambda k: learning_rate * factor ** (k // every)
+    return partial(_step, learning_rate, every, factor)
 
 
 def exponential(learning_rate: float, decay: float) -> Schedule:
@@ -46,7 +47,7 @@ def exponential(learning_rate: float, decay: float) -> Schedule:
     """
     _positive("learning_rate", learning_rate)
     _positive("decay", decay)
-    return lambda k: learning_rate * decay**k
+    return partial(_step, learning_rate, 1, decay)
 
 
 def warmup(schedule: float | Schedule, updates: int) -> Schedule:
@@ -58,7 +59,19 @@ def warmup(schedule: float | Schedule, updates: int) -> Schedule:
     [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
     """
     updates = count("updates", updates)
-    if callable(schedule):
-        return lambda k: schedule(0) * (k + 1) / updates if k < updates else schedule(k - updates)
-    _positive("learning_rate", schedule)
-    return lambda k: schedule * min(1.0, (k + 1) / updates)
+    if not callable(schedule):
+        _positive("learning_rate", schedule)
+        schedule = partial(_step, schedule, 1, 1.0)
+    return partial(_warmup, schedule, updates)
+
+
+def _cosine(learning_rate: float, updates: int, final: float, k: int) -> float:
+    return final + (learning_rate - final) * (1 + math.cos(math.pi * min(1.0, k / updates))) / 2
+
+
+def _step(learning_rate: float, every: int, factor: float, k: int) -> float:
+    return learning_rate * factor ** (k // every)
+
+
+def _warmup(schedule: Schedule, updates: int, k: int) -> float:
+    return schedule(0) * ((k + 1) / updates) if k < updates else schedule(k - updates)

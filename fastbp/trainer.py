@@ -26,6 +26,8 @@ from .progress import ProgressBar
 from .samples import Samples, hold_out
 from .state import Place, State
 
+# Kernels add a batch's samples to a place; "all of them" is often said with the largest number there is.
+MOST_BATCH = 1 << 62
 # What a checkpoint has of a trainer, beside its optimizer's.
 SETTINGS = ("batch_size", "shuffle", "seed", "clip_norm", "clip_sample_norm", "max_norm", "label_smoothing")
 
@@ -98,11 +100,8 @@ class Trainer:
     ) -> None:
         if not isinstance(network, Network):
             raise TypeError(f"network: got {network!r}, expected a Network")
-        optimizer = Adam() if optimizer is None else optimizer
-        if not isinstance(optimizer, Optimizer):
-            raise TypeError(f"optimizer: got {optimizer!r}, expected one like SGD(0.1) or Adam()")
-        self.network, self.optimizer = network, optimizer
-        self.batch_size = count("batch_size", batch_size)
+        self._network, self._optimizer = network, _of_kind(Adam() if optimizer is None else optimizer)
+        self.batch_size = batch_size
         self.n_threads = _threads.check(n_threads)
         self.shuffle = bool(shuffle)
         given = {"clip_norm": clip_norm, "clip_sample_norm": clip_sample_norm, "max_norm": max_norm}
@@ -116,10 +115,33 @@ class Trainer:
         self.updates = 0
         self.seed = count("seed", seed, 0)
         self._rng = np.random.default_rng(self.seed)
-        self._states = [np.zeros(network.n_parameters, network.dtype) for _ in range(optimizer.n_states)]
+        self._states = [np.zeros(network.n_parameters, network.dtype) for _ in range(self.optimizer.n_states)]
         self.place, self.run = Place(), Run()
         self._data: dict[str, Any] = {}  # the fingerprint of the last fit's samples
         self._callbacks: Sequence[Callback] = ()  # of the running fit
+
+    @property
+    def network(self) -> Network:
+        """The network that is trained."""
+        return self._network
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """How to update; one of the same kind may take its place, with other numbers."""
+        return self._optimizer
+
+    @optimizer.setter
+    def optimizer(self, optimizer: Optimizer) -> None:
+        self._optimizer = _of_kind(optimizer, self._optimizer.name, len(self._states))
+
+    @property
+    def batch_size(self) -> int:
+        """Samples an update."""
+        return self._batch_size
+
+    @batch_size.setter
+    def batch_size(self, batch_size: int) -> None:
+        self._batch_size = min(count("batch_size", batch_size), MOST_BATCH)
 
     def fit(
         self,
@@ -268,8 +290,8 @@ class Trainer:
         name, rest = settings.pop("optimizer"), {key: settings.pop(key) for key in SETTINGS if key in settings}
         if optimizer is None and isinstance(settings["learning_rate"], dict):
             raise ValueError(f"optimizer: got none, but the learning rate was a schedule: give an {name} with one")
-        if optimizer is not None and (optimizer.name, optimizer.n_states) != (name, len(saved.states)):
-            raise ValueError(f"optimizer: got {optimizer}, expected an {name} with {len(saved.states)} state vectors")
+        if optimizer is not None:
+            _of_kind(optimizer, name, len(saved.states))
         try:
             network = Network.from_config(saved.config)
             trainer = Trainer(network, optimizer or OPTIMIZERS[name](**settings), n_threads=n_threads, **rest)
@@ -341,6 +363,16 @@ class Trainer:
         self.updates, self.place, self.history = saved.updates, saved.place, saved.history
         self._data = saved.data
         self._rng.bit_generator.state = saved.place.generator
+
+
+def _of_kind(optimizer: Optimizer, name: str | None = None, n_states: int | None = None) -> Optimizer:
+    """An optimizer; of a kind, where a name and a number of state vectors are given."""
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"optimizer: got {optimizer!r}, expected one like SGD(0.1) or Adam()")
+    if name is not None and (optimizer.name, optimizer.n_states) != (name, n_states):
+        raise ValueError(f"optimizer: got {optimizer}, expected an {name} with {n_states} state vectors: their "
+                         "numbers are a part of this training")  # fmt: skip
+    return optimizer
 
 
 def _pair(validation: Any) -> tuple[ArrayLike, ArrayLike]:

@@ -305,8 +305,8 @@ class Workspace:
     def threads_worth(self, n_threads: int, rows: int) -> int:
         """How many of ``n_threads`` may pay for meeting after every stage of a block of samples: all, or one.
 
-        A narrow network's batch that is a single chunk is one for as many threads as its inputs have slices. What others
-        would do of phase 2 costs more than it brings: their W goes from one core's cache to the other's, and back.
+        A narrow network's batch that is a single chunk is work for as many threads as its inputs have slices. What
+        others would do of phase 2 costs more than it brings: W goes from one core's cache to the other's, and back.
         """
         rows = min(rows, self.rows)
         if not self.shape.is_wide and self.shape.is_chunk(rows):

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import os
+import pickle
 import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -19,9 +23,9 @@ NAN, INF = np.nan, np.inf
 
 def spoilt(array: np.ndarray, value: float) -> np.ndarray:
     """Return a copy of ``array`` with ``value`` somewhere in the middle."""
-    copy = array.astype(np.float64)
-    copy.flat[copy.size // 2] = value
-    return copy
+    changed = array.astype(np.float64)
+    changed.flat[changed.size // 2] = value
+    return changed
 
 
 BAD_X: dict[str, Any] = {
@@ -41,6 +45,7 @@ BAD_X: dict[str, Any] = {
     "NaN": spoilt(X, NAN),
     "inf": spoilt(X, INF),
     "float32 NaN": spoilt(X, NAN).astype(np.float32),
+    "masked": np.ma.masked_greater(X, 0.5),
 }
 BAD_Y: dict[str, Any] = {
     "a label too many": np.append(Y, 0),
@@ -57,6 +62,7 @@ BAD_Y: dict[str, Any] = {
     "one-hot too narrow": np.eye(3)[Y][:, :2],
     "one-hot of fewer samples": np.eye(3)[Y[:-1]],
     "three dimensions": np.eye(3)[Y][..., None],
+    "masked": np.ma.masked_equal(Y, 2),
     "NaN target": spoilt(np.eye(3)[Y], NAN),
     "inf target": spoilt(np.eye(3)[Y], INF),
     "none": None,
@@ -200,6 +206,39 @@ def test_bad_trainers(options: dict[str, Any], argument: str, network: Network) 
     refuse(lambda: Trainer(network, **options), argument, network)
 
 
+def test_what_a_trainer_is_cannot_be_swapped_for_another_kind(network: Network) -> None:
+    trainer = Trainer(network, SGD(0.1), batch_size=2)
+    trainer.fit(X, Y, epochs=1)
+    for other in (Adam(), SGD(0.1, momentum=0.9)):  # kernels would write state vectors that it has not
+        with pytest.raises(ValueError, match="optimizer: got"):
+            trainer.optimizer = other
+    with pytest.raises(ValueError, match="batch_size: got 0"):
+        trainer.batch_size = 0
+    with pytest.raises(AttributeError):
+        trainer.network = Network(4, [Dense(80), Dense(3, "softmax")])  # type: ignore[misc]
+    trainer.optimizer, trainer.batch_size = SGD(0.2), 3
+    other = Trainer(copy.deepcopy(network), SGD(0.2), batch_size=3, shuffle=False)
+    trainer.shuffle = False
+    trainer.fit(X, Y, epochs=1)
+    other.fit(X, Y, epochs=1)
+    np.testing.assert_array_equal(network.get_parameters(), other.network.get_parameters())
+
+
+def test_a_batch_of_all_there_is(network: Network) -> None:
+    same = copy.deepcopy(network)
+    for net, batch_size in (network, sys.maxsize), (same, len(X)):
+        Trainer(net, SGD(0.1), batch_size=batch_size).fit(X, Y, epochs=3)
+    np.testing.assert_array_equal(network.get_parameters(), same.get_parameters())
+    Trainer(network, SGD(0.1), batch_size=1 << 80).fit(X, Y, epochs=1)
+
+
+@pytest.mark.parametrize("path", [True, 1])
+def test_a_path_is_no_open_file(path: Any, network: Network) -> None:
+    with pytest.raises(TypeError, match="expected str, bytes or os"):
+        Trainer(network).fit(X, Y, resume=path)
+    os.fstat(1)  # standard output is still open
+
+
 @pytest.mark.parametrize("network", [None, "mnist.npz", Network])
 def test_a_trainer_wants_a_network(network: Any) -> None:
     refuse(lambda: Trainer(network), "network")
@@ -305,3 +344,22 @@ def test_after_an_error_the_trainer_goes_on_as_if_nothing_had_been() -> None:
         return network.get_parameters()
 
     np.testing.assert_array_equal(run(stumble=True), run(stumble=False))
+
+
+def test_a_list_of_images_is_scaled_as_an_array_is(network: Network) -> None:
+    images = np.arange(24, dtype=np.uint8).reshape(6, 4) * 10
+    want = network.forward(images)
+    for given in (list(images), tuple(images), memoryview(images)):
+        np.testing.assert_array_equal(network.forward(given), want)
+    np.testing.assert_array_equal(network.forward(images.tolist()), network.forward(images.astype(np.float64)))
+
+
+def test_a_missing_extra_travels_to_other_processes() -> None:
+    error = fastbp.MissingExtraError("onnx", "exchange", "to_onnx")
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.name) == (str(error), "onnx")
+
+
+def test_a_network_that_diverged_can_be_copied(network: Network) -> None:
+    network.weights[0][0, 0] = NAN
+    np.testing.assert_array_equal(copy.deepcopy(network).get_parameters(), network.get_parameters())

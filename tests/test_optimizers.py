@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -156,10 +157,19 @@ def test_a_schedule_is_asked_once_an_update_in_order(build: Build, rng: np.rando
     assert sorted(set(asked)) == list(range(9))
 
 
-@pytest.mark.parametrize("name", ["cosine", "step", "exponential", "warmup"])
-def test_schedules_exist_and_say_what_they_do(name: str) -> None:
-    assert callable(getattr(schedules, name))
-    assert getattr(schedules, name).__doc__
+SCHEDULES = {
+    "cosine": schedules.cosine(0.1, 9, 0.01),
+    "step": schedules.step(0.1, 3),
+    "exponential": schedules.exponential(0.1, 0.9),
+    "warmup": schedules.warmup(0.1, 4),
+    "warmup and cosine": schedules.warmup(schedules.cosine(0.1, 9), 4),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_schedules_travel_to_other_processes(name: str) -> None:
+    again = pickle.loads(pickle.dumps(SCHEDULES[name]))
+    assert [again(k) for k in range(20)] == [SCHEDULES[name](k) for k in range(20)]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
