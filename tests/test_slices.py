@@ -17,7 +17,7 @@ from fastbp.workspace import Workspace
 
 TOLERANCE = {"float64": 1e-11, "float32": 2e-5}  # as in test_gradients
 ODD = SLICED_INPUTS + 3 * 64 + 5  # slices of 368 inputs, 5 words and 48 more, and of 341
-SIZES = [40, 100, 2 * PART_ROWS - 1]
+SIZES = [17, 40, 100, 2 * PART_ROWS - 1]  # the first is a single chunk of samples
 KINDS = ["uint8", "sparse", "dense"]
 pairs_of_threads = pytest.mark.skipif(_threads.available() < 2, reason="one CPU")
 
@@ -66,10 +66,24 @@ def test_tiles_end_with_slices_where_a_batch_has_none(
     np.testing.assert_allclose(network.get_parameters(), oracle.theta, rtol=0, atol=1e-11)
 
 
+def test_a_chunk_is_work_for_as_many_threads_as_it_has_slices() -> None:
+    workspace = Workspace(Network(ODD, [Dense(40), Dense(3)])._shape, 100)
+    assert [workspace.threads_worth(4, rows) for rows in (8, 17, 100)] == [1, 2, 4]
+    assert workspace.threads_worth(1, 17) == 1
+
+
 @pytest.mark.parametrize(
     ("n_in", "width", "batch", "slices"),
-    [(ODD, 40, 100, 2), (SLICED_INPUTS - 1, 40, 100, 1), (ODD, 300, 100, 1), (ODD, 40, 8, 1), (ODD, 40, 1000, 1)],
-    ids=["sliced", "few inputs", "a wide network", "a single chunk", "parts of the samples instead"],
+    [
+        (ODD, 40, 100, 2),
+        (ODD, 40, 17, 2),
+        (SLICED_INPUTS - 1, 40, 100, 1),
+        (ODD, 300, 100, 1),
+        (ODD, 40, 8, 1),
+        (ODD, 255, 1, 1),
+        (ODD, 40, 1000, 1),
+    ],
+    ids=["sliced", "a single chunk", "few inputs", "a wide network", "little work", "one sample", "parts instead"],
 )
 def test_which_batches_have_slices(n_in: int, width: int, batch: int, slices: int) -> None:
     shape = Network(n_in, [Dense(width), Dense(3)])._shape
