@@ -218,3 +218,10 @@ def test_norms_of_gradients_whose_squares_float32_cannot_hold(weight: float, x: 
     want = np.linalg.norm(network.per_sample_gradients(rows, [0]).astype(np.float64), axis=1)
     assert want > 0
     np.testing.assert_allclose(network.per_sample_gradient_norms(rows, [0]), want, rtol=1e-6)
+
+
+@pytest.mark.parametrize("activation", sorted({*ACTIVATIONS} - {"softmax", "exp"}))
+def test_slopes_far_out_are_finite(activation: str) -> None:
+    network = fastbp.Network(1, [fastbp.Dense(2, activation)], cost="sum_of_squares")
+    network.set_parameters([1e25, -1e25, 0, 0])
+    assert np.isfinite(network.gradient([[1.0]], [[0.0, 0.0]]).flat).all()

@@ -39,7 +39,8 @@ def to_module(net: Network) -> Any:
     modules: list[Any] = []
     for name, sizes, options in _modules(net):
         if name == "Linear":
-            modules.append(torch.nn.Linear(*sizes, **options, dtype=_dtypes(torch)[net.dtype.name]))
+            dtype = _dtypes(torch)[net.dtype.name]
+            modules.append(torch.nn.utils.skip_init(torch.nn.Linear, *sizes, **options, dtype=dtype))
             weights, biases, _ = next(numbers)
             with torch.no_grad():
                 modules[-1].weight.copy_(torch.from_numpy(weights.T.copy()))

@@ -87,7 +87,8 @@ def slope(code, a, z):
         return sigmoid(z)
     if code == GELU:
         t = _gelu_gate(z)
-        return 0.5 * (1.0 + t) + 0.5 * z * (1.0 - t * t) * (GELU_SLOPE * fma(z * z, 3.0 * GELU_CUBIC, 1.0))
+        rest = (1.0 - t * t) * z  # 0 long before z^2 overflows
+        return 0.5 * (1.0 + t) + (0.5 * GELU_SLOPE) * fma(rest * z, 3.0 * GELU_CUBIC * z, rest)
     return 0.0 * a + 1.0
 
 
