@@ -34,8 +34,6 @@ def stages(
     each: Any = None,
     limits: Collection[str] = (),
     parts: int = 1,
-    slices: int = 1,
-    by_slices: bool = False,
     by_rows: bool = False,
 ) -> list[Stage]:
     """The stages of a launch, each a mapping of STAGE's fields, with its task function as ``work``.
@@ -55,10 +53,6 @@ def stages(
         Which of ``clip_norm``, ``clip_sample_norm`` and ``max_norm`` to keep.
     parts : int
         Parts of the samples that have a gradient of their own before all are added.
-    slices : int
-        Slices of the inputs (``kernels/slices.py``).
-    by_slices : bool
-        Whether tasks share out these first, as a team does, or each multiplies all.
     by_rows : bool
         Whether a wide network's tasks share out rows of W (``kernels/rows.py``), as a small batch's do.
 
@@ -70,10 +64,7 @@ def stages(
     ['pack', 'samples', 'tiles', 'unpack']
     """
     n, online = len(layers), online and what == DELTA
-    if is_wide(layers["width"]):
-        passes = _wide(layers, what, online, by_rows)
-    else:
-        passes = _narrow(n, what, online, slices, by_slices)
+    passes = _wide(layers, what, online, by_rows) if is_wide(layers["width"]) else [_narrow(n, what, online)]
     found: list[Stage] = [{"work": packing.pack, "tasks": n}]
     found += [{"work": minibatch.samples, **stage} for stage in passes]
     if each is not None:
@@ -94,11 +85,10 @@ def is_wide(widths: Iterable[int]) -> bool:
     return max(widths) >= WIDE_PANELS * PANEL
 
 
-def _narrow(n: int, what: int, online: bool, slices: int, by_slices: bool) -> list[Stage]:
-    """All of phase 1, in a stage; or in two."""
+def _narrow(n: int, what: int, online: bool) -> Stage:
+    """All of phase 1."""
     back = {"backward_from": n - 1, "backward_to": -1 if online else 0} if what == DELTA else {}
-    rest = {"forward_to": n, "judge": 1, "online": online, **back}
-    return [{"gather": 1, "slices": 1}, rest] if by_slices else [{"gather": 1, "slices": slices, **rest}]
+    return {"gather": 1, "inputs": 1, "forward_to": n, "judge": 1, "online": online, **back}
 
 
 def _wide(layers: np.ndarray, what: int, online: bool, by_rows: bool) -> list[Stage]:
@@ -108,7 +98,7 @@ def _wide(layers: np.ndarray, what: int, online: bool, by_rows: bool) -> list[St
     rows: list[Stage] = [{"tasks": tasks_of(int(n_in)), "by_rows": 1} for n_in in layers["n_in"]]
     own = [columns[0], *(rows if by_rows else columns)[1:]]
     forward = [{**own[k], "forward_from": k, "forward_to": k + 1} for k in range(n)]
-    forward[0]["slices"] = 1
+    forward[0]["inputs"] = 1
     backward = [
         {**(own[k] if online else columns[k - 1]), "backward_from": k, "backward_to": k - 1, "online": online}
         for k in range(n - 1 if what == DELTA else -1, -1 if online else 0, -1)

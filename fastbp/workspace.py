@@ -60,8 +60,8 @@ MOST_PLANS = 64
 MOST_SPARE, SPARE_BYTES = 16, 1 << 22
 
 # What every call sets lies together in the run record, and is written at once: that is ten times quicker than by name.
-_write_data, _write_call, _read_totals = Struct("9q").pack_into, Struct("17q").pack_into, Struct("qd").unpack_from
-_DATA, _CALL, _TOTALS = (RUN.fields[first][1] for first in ("x", "n_alone", "total_correct"))  # type: ignore[index]
+_write_data, _write_call, _read_totals = Struct("9q").pack_into, Struct("15q").pack_into, Struct("qd").unpack_from
+_DATA, _CALL, _TOTALS = (RUN.fields[first][1] for first in ("x", "n_stages", "total_correct"))  # type: ignore[index]
 
 
 _spare: deque[tuple[Hashable, Workspace]] = deque(maxlen=MOST_SPARE)  # those kept last at its end
@@ -116,7 +116,7 @@ class Workspace:
         self._describe()
         self._allocate()
         self._plans: dict[tuple[int, int, Any], tuple[int, ...]] = {}
-        self._stages: dict[tuple[int, int, Any, int, bool, bool], np.ndarray] = {}  # plans have their addresses
+        self._stages: dict[tuple[int, int, Any, bool], np.ndarray] = {}  # plans have their addresses
         self._classes = CLASSES
         self["at"] = self._at = self.run.ctypes.data
 
@@ -221,7 +221,7 @@ class Workspace:
         _write_call(self._fields, _CALL, *how, *arrays, grad is None, 0, 0)
 
     def _plan(self, what: int, batch: int, each: Any = None) -> tuple[int, ...]:
-        """The first fields of a call: for one thread and for a team how many stages it has, and where; and so on."""
+        """The first fields of a call: how many stages it has, and where; and so on."""
         found = self._plans.get((what, batch, each))
         if found is None:
             if len(self._plans) >= MOST_PLANS:
@@ -229,25 +229,21 @@ class Workspace:
             parts = 1 if self.online else self.shape.parts(batch)
             trains = what == DELTA and not (self.online or each or self["clip_sample_norm"])
             slices = self.shape.slices(batch) if trains else 1
-            stages: list[int] = []
             by_rows = self.shape.is_wide and what == DELTA and batch <= MOST_SAMPLES
-            for by_slices in (False, slices > 1):
-                table = self._stage_table(what, parts, each, slices, by_slices, by_rows)
-                stages += [len(table), table.ctypes.data]
+            table = self._stage_table(what, parts, each, by_rows)
             by_sample = bool(each or (what == DELTA and self["clip_sample_norm"]))
             sizes = what, batch, self.shape.chunk_rows(batch), each is None, parts, slices
-            found = self._plans[what, batch, each] = (*stages, *sizes, by_sample)
+            found = self._plans[what, batch, each] = (len(table), table.ctypes.data, *sizes, by_sample)
         return found
 
-    def _stage_table(self, what: int, parts: int, each: Any, slices: int, by_slices: bool, by_rows: bool) -> np.ndarray:
-        key = what, parts, each, slices, by_slices, by_rows
+    def _stage_table(self, what: int, parts: int, each: Any, by_rows: bool) -> np.ndarray:
+        key = what, parts, each, by_rows
         if key not in self._stages:
             size = self.sizes["theta"]
             if what == DELTA and len(self._numbers.get("grad", ())) < parts * size:
                 self._keep("grad", _buffer(parts * size, self.shape.dtype))
             limits = [name for name in ("clip_norm", "clip_sample_norm", "max_norm") if self[name]]
-            how = {"online": self.online, "each": each, "limits": limits, "parts": parts}
-            how |= {"slices": slices, "by_slices": by_slices, "by_rows": by_rows}
+            how = {"online": self.online, "each": each, "limits": limits, "parts": parts, "by_rows": by_rows}
             if by_rows and "row_sums" not in self._numbers:
                 self["sums_size"] = size = min(self.rows, MOST_SAMPLES) * int(self.layers["ld"].max())
                 self._keep("row_sums", _buffer(2 * size * tasks_of(max(self.shape.sizes[1:])), self.shape.dtype))
@@ -314,8 +310,8 @@ class Workspace:
         if n_threads == 1:
             return 1
         seconds = rows * SAMPLE_SECONDS + max(rows, FULL_RATE_ROWS) * self.shape.multiply_adds / RATE
-        _, _, n_together, *_ = self._plan(DELTA, rows)
-        return n_threads if seconds * (1 - 1 / n_threads) > n_together * MEETING_SECONDS else 1
+        n_stages, *_ = self._plan(DELTA, rows)
+        return n_threads if seconds * (1 - 1 / n_threads) > n_stages * MEETING_SECONDS else 1
 
     def threads_for_one_call(self, n_threads: int | None, rows: int) -> int:
         """The same for a single call, whose threads have gone to sleep since the last one."""

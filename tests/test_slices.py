@@ -165,3 +165,24 @@ def test_a_teams_member_has_the_tiles_of_its_slice() -> None:
         first = {int(tile["i0"]) for tile in workspace.tiles[:half] if tile["layer"] == 0}
         second = {int(tile["i0"]) for tile in workspace.tiles[half:] if tile["layer"] == 0}
         assert max(first) < 400 == min(second)
+
+
+@pairs_of_threads
+@pytest.mark.parametrize("chunks", [1, 2, 3, 5])
+def test_every_chunk_goes_on_once(chunks: int, rng: np.random.Generator) -> None:
+    """Whichever slice of a chunk is done last: costs and hits of a team are those of one thread, batch after batch."""
+    n = 24 * chunks
+    x, y = data("uint8", 6 * n, ODD, rng)
+    network = Network(ODD, [Dense(40), Dense(3, "softmax")], seed=1)
+    found = []
+    for threads in (1, 2, 3):
+        workspace, theta = Workspace(network._shape, n), network.get_parameters()
+        inputs, targets = network._samples(x, y)
+        workspace.point_at(inputs, targets)
+        workspace.prepare(DELTA, n, theta)
+        rates = np.full(6, 0.1)
+        workspace["learning_rates"] = rates.ctypes.data
+        assert workspace.launch(0, 6 * n, threads) == 6 * n
+        assert workspace["chunks"] == chunks
+        found.append(workspace.totals())
+    assert found[0] == found[1] == found[2]

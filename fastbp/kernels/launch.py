@@ -171,7 +171,7 @@ def enter(run, number):
     stage = carray(stages_of(run.stages), run.n_stages)[number]
     run.stage = number
     run.work, run.downwards = stage.work, stage.online
-    run.tasks = stage.tasks or run.chunks * (run.slices if run.apart and stage.slices else 1)
+    run.tasks = stage.tasks or run.chunks * (run.slices if run.apart and stage.inputs else 1)
 
 
 @njit
@@ -241,10 +241,7 @@ def _launch(at, work, start, stop, threads):
     run = carray(run_pointer(at), 1)[0]
     run.stop, run.batch_start, run.first, run.rows = stop, start, start, 0
     run.threads, run.rate_at = threads, run.learning_rates
-    run.n_stages = run.n_together if threads > 1 else run.n_alone
-    run.stages = run.stages_together if threads > 1 else run.stages_alone
-    inputs = carray(stages_of(run.stages), run.n_stages)[1]
-    run.apart = 0 < inputs.slices < run.slices
+    run.apart = threads > 1 and run.slices > 1
     start_epoch(run, start)
     enter(run, 0)
     if threads > 1:

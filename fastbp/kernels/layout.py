@@ -49,12 +49,12 @@ TILE = _record("layer j0 i0 i1 bias")
 # One row a stage of a launch: a compiled task and how often to run it (0: once a chunk of the block's samples). A stage
 # of ``samples`` says which part of the network to compute: layers forward_from to forward_to, the outputs' cost, back
 # from backward_from to backward_to; by columns: task t computes the t-th panel of all samples; by rows: what the t-th
-# rows of W bring (rows.py); else all of the t-th samples; ``slices``: how many slices of the inputs a task multiplies
-# (slices.py), chunk after chunk of each.
+# rows of W bring (rows.py); else all of the t-th samples; ``inputs``: whether to multiply the first layer's, slice by
+# slice (slices.py).
 # A stage of ``tiles`` says whether to sum the gradient (a task a tile and part of the samples), to add up its parts, to
 # measure it for clipping, and to update.
 STAGE = _record(
-    "work tasks by_columns by_rows gather slices forward_from forward_to judge backward_from backward_to online "
+    "work tasks by_columns by_rows gather inputs forward_from forward_to judge backward_from backward_to online "
     "gradient add_parts measure step"
 )
 
@@ -83,7 +83,7 @@ RUN = _record(
     # numbers of a row of inputs that are gathered, and of a slice of one
     "ld_in ld_slice "
     # the place to stop at, a block's most samples; numbers from the gradient of one part to the next; costs and hits of
-    # chunks, LINE bytes apart
+    # chunks, LINE bytes apart; behind each cost, how many of the chunk's slices are done
     "stop block part_size costs correct "
     "cost optimizer nesterov learning_rates "
     # squares of each tile's gradient, by columns and in all; a row of targets for each class, where smoothed
@@ -92,15 +92,14 @@ RUN = _record(
     # (0: as they lie); whether to skip what is zero; whether x serves as it lies, and how far it is from acts
     "x x_kind y y_kind sample_weights order skip_zeros in_place x_offset "
     # samples of an epoch, where a launch has several (0: one, or a part of one); where each leaves its cost and hits
-    "epoch epoch_costs epoch_hits _2 _3 _4 _5 _6 _7 "
-    # what to compute: the stages at work; those of one thread and of a team; samples of a batch and of a chunk, whether
-    # to average, the parts that have gradients of their own, slices of the inputs, whether tasks want each
-    # sample's own inputs; flat parameters and gradient; where the outputs go (0: nowhere); hits and, as the first
-    # of the floats, the cost of all samples
-    "n_stages stages n_alone stages_alone n_together stages_together what batch chunk_rows average parts "
-    "slices by_sample flat_theta flat_grad out count_hits total_correct",
+    "epoch epoch_costs epoch_hits _2 _3 "
+    # what to compute: the stages; samples of a batch and of a chunk, whether to average, the parts that have gradients
+    # of their own, slices of the inputs, whether tasks want each sample's own inputs; flat parameters and gradient;
+    # where the outputs go (0: nowhere); hits and, as the first of the floats, the cost of all samples
+    "n_stages stages what batch chunk_rows average parts slices by_sample "
+    "flat_theta flat_grad out count_hits total_correct",
     # what changes from batch to batch: Adam's corrections, and what clipping leaves of the gradient, among them
-    "total_cost scale eta correction1 correction2 shrink _8 "
+    "total_cost scale eta correction1 correction2 shrink _4 "
     "l1 l2 momentum beta1 beta2 epsilon weight_decay "
     # limits (0: none)
     "clip_norm clip_sample_norm max_norm",

@@ -10,7 +10,7 @@ task, the bits do not depend on the number of threads.
 
 Where a batch is large its samples are cut into parts, and phase 2 has two stages: a tile's gradient over one part, in
 an array of its own, and then their sum. So a thread reads again what it wrote in phase 1, and not what others did. For
-the same reason a team begins a smaller batch of many inputs with a stage that multiplies slices of these (slices.py).
+the same reason a team's tasks share out slices of the inputs, too, where a smaller batch has many (slices.py).
 
 Each task function is compiled once a dtype, as a C function, and reached through its address (launch.py).
 """
@@ -39,6 +39,7 @@ from .matmul import GROUP
 from .memory import lanes_of, load, load_scalar, number, size_of, store, store_first, store_int, store_scalar, unit_of
 from .online import online_forward, online_layer
 from .rows import add_row_sums, multiply_rows, rows_of
+from .slices import is_last_piece, piece_of
 from .squares import scale, square_sum
 from .update import is_plain, update
 
@@ -96,8 +97,8 @@ def multiply(one, run, layer, piece, r0, r1, j0, j1):
 
 
 @njit
-def multiply_inputs(one, run, layer, stage, piece, r0, r1, j0, j1):
-    """Gather slices of rows r0 to r1 of the inputs, and multiply them: from ``piece`` on, as the stage asks.
+def multiply_inputs(one, run, layer, stage, pieces, r0, r1, j0, j1):
+    """Gather slices of rows r0 to r1 of the inputs, and multiply them, as the stage asks: ``pieces``, from and to.
 
     A few rows at a time where W is small: then they are still in the first-level cache when they are multiplied. A
     large W should rather be read once.
@@ -108,15 +109,16 @@ def multiply_inputs(one, run, layer, stage, piece, r0, r1, j0, j1):
     for start in range(r0, r1, step):
         stop = min(start + step, r1)
         if stage.gather and not run.in_place:
-            gather_inputs(one, run, layer, (piece, piece + max(1, stage.slices)), start, stop)
+            gather_inputs(one, run, layer, pieces, start, stop)
             if is_listed(run) and run.every_input:
                 list_sample(one, run, layer)
             elif is_listed(run):
-                for other in range(piece, piece + max(1, stage.slices)):
+                for piece in range(pieces[0], pieces[1]):
                     for r in range(start, stop, GROUP):
-                        list_group(one, run, layer, other, r, min(r + GROUP, stop))
-        for other in range(piece, piece + stage.slices):
-            multiply(one, run, layer, other, start, stop, j0, j1)
+                        list_group(one, run, layer, piece, r, min(r + GROUP, stop))
+        if stage.inputs:
+            for piece in range(pieces[0], pieces[1]):
+                multiply(one, run, layer, piece, start, stop, j0, j1)
 
 
 @njit
@@ -214,14 +216,17 @@ def samples(theta, run_at, layers_at, tiles_at, task):
     one, run = unit_of(theta), carray(run_at, 1)[0]
     layers, stage = carray(layers_at, run.n_layers), carray(stages_of(run.stages), run.n_stages)[run.stage]
     r0, r1 = 0, run.rows
-    piece, chunk = 0, task
-    if run.apart and stage.slices:
-        piece, chunk = task // run.chunks, task % run.chunks
+    chunk, pieces, is_piece = task, (0, run.slices), run.apart and stage.inputs
+    if is_piece:
+        piece, chunk = piece_of(run, task)
+        pieces = piece, piece + 1
     if not stage.by_columns and run.chunks > 1:
         r0, r1 = chunk_start(run, chunk), chunk_start(run, chunk + 1)
-    if stage.gather or stage.slices:
+    if stage.gather or stage.inputs:
         j0, j1 = panel_columns(layers[0].width, task) if stage.by_columns else (0, layers[0].width)
-        multiply_inputs(one, run, layers[0], stage, piece, r0, r1, j0, j1)
+        multiply_inputs(one, run, layers[0], stage, pieces, r0, r1, j0, j1)
+    if is_piece and not is_last_piece(run, chunk):
+        return
     for l in range(stage.forward_from, stage.forward_to):  # noqa: E741 - the layer, in every book
         if stage.by_rows:
             forward_rows(one, run, layers, l, task)
@@ -238,7 +243,7 @@ def samples(theta, run_at, layers_at, tiles_at, task):
             complete_row_sums(one, run, layers, run.n_layers - 1, r0, r1, 0, last.width)
         finish_rows(one, run, last, r0, r1)
         if run.what >= COST:
-            judge(one, run, last, task, r0, r1)
+            judge(one, run, last, chunk, r0, r1)
     for l in range(stage.backward_from, stage.backward_to, -1):  # noqa: E741
         if stage.online:
             step_layer(one, run, layers, l, stage, task)

@@ -6,15 +6,20 @@ with its rows of W, sums the gradient of these rows and updates them. What cross
 
     z = (b + sum over the first slice's i of a_i W[i]) + (sum over the second's of a_i W[i])
 
-One thread, which takes both slices of a chunk at once, adds up in the same order: the bits are the same. In a team each
-slice's inputs lie apart, in rows of their own: a CPU that reads a row to its end fetches what lies behind it, too,
-and would take it from the other core. So do the lists. Slices begin at a multiple of 16, and are equal but for that;
-with each of them begins a new 64-bit word of the lists, also where a batch is not cut into slices.
+A team's task is a slice of a chunk of samples. Who brings a chunk's last one takes it through the rest of the network:
+nobody waits for the others there. One thread, which takes both slices of a chunk at once, adds up in the same order:
+the bits are the same. In a team each slice's inputs lie apart, in rows of their own: a CPU that reads a row to its end
+fetches what lies behind it, too, and would take it from the other core. So do the lists. Slices begin at a multiple of
+16, and are equal but for that; with each of them begins a new 64-bit word of the lists, also where a batch is not cut
+into slices.
 """
 
 from __future__ import annotations
 
 from .._jit import njit
+from .layout import LINE
+from .memory import store_int
+from .team import subtract_shared
 
 
 @njit
@@ -68,3 +73,23 @@ def inputs_at(run, layer, piece):
     if layer.first and run.apart:
         return layer.a_in + piece * run.block * layer.ld_in - first_input(run, piece)
     return layer.a_in
+
+
+@njit
+def piece_of(run, task):
+    """The slice and the chunk of samples that are a task's; every other slice begins with the last chunk.
+
+    So of two threads each comes to the other's first chunks last, and finds that slice done.
+    """
+    piece, chunk = task // run.chunks, task % run.chunks
+    return piece, run.chunks - 1 - chunk if piece % 2 else chunk
+
+
+@njit
+def is_last_piece(run, chunk):
+    """Count a slice of a chunk as done; whether all are. Who did the last one takes the chunk through the network."""
+    done = run.costs + LINE * chunk + 8
+    if subtract_shared(-1, done) + 1 < run.slices:
+        return False
+    store_int(0, done)
+    return True
