@@ -36,6 +36,14 @@ class History:
     ended_by: str = ""
     unfinished: float = 0.0
 
+    def _lists(self) -> dict[str, list[float]]:
+        return {name: values for name, values in vars(self).items() if isinstance(values, list)}
+
+    def _add(self, **brought: list[float]) -> None:
+        """Append what epochs brought."""
+        for name, values in brought.items():
+            getattr(self, name).extend(values)
+
     def to_json(self) -> str:
         """All of it as a JSON object.
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -109,6 +112,57 @@ def test_resuming_twice(tmp_path: Path) -> None:
     trainer = make()
     trainer.fit(X, Y, epochs=3, resume=path)
     assert_same(trainer, alone)
+
+
+class Preempted(BaseException):
+    """What a signal's handler may raise: between any two lines, most often as a launch returns."""
+
+
+@contextmanager
+def raising_before(line: int) -> Iterator[None]:
+    """Interrupt fits before so many lines of what they do from slice to slice."""
+    left = line
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal left
+        code = frame.f_code
+        if Path(code.co_filename).name not in ("fitting.py", "history.py") or code.co_name in (
+            "train",
+            "_interruptible",
+        ):
+            return None
+        left -= event == "line"
+        if left == 0:
+            raise Preempted
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        yield
+    finally:
+        sys.settrace(before)
+
+
+@pytest.mark.parametrize("options", [{}, {"validation_split": 0.2}], ids=["plain", "validated"])
+def test_what_a_signals_handler_raises_takes_back_the_slice(options: dict[str, Any], tmp_path: Path) -> None:
+    alone = make()
+    alone.fit(X, Y, epochs=2, **options)
+    for line in itertools.count(1, 7):
+        trainer, again = make(), make()
+        try:
+            with raising_before(line):
+                trainer.fit(X, Y, epochs=2, **options)
+        except Preempted:
+            trainer.save(tmp_path / "run")
+        else:
+            break
+        again.fit(X, Y, epochs=2, resume=tmp_path / "run", **options)
+        assert_same(again, alone)
+        if left := 2 - len(trainer.history.cost):
+            trainer.fit(X, Y, epochs=left, **options)
+            assert_same(trainer, alone)
+    assert line > 300
 
 
 def test_callbacks_go_on_too(tmp_path: Path) -> None:
