@@ -86,7 +86,7 @@ class State:
 def settings_of(optimizer: Optimizer, updates: int, batch_size: int, shuffle: bool, seed: int) -> dict[str, Any]:
     """What decides how a training goes, beside network and data, as JSON can hold it.
 
-    A schedule is known by its rates for the first update and for the one to come.
+    A schedule is known by its rates for the first update and for the last one: it need not know of any after that.
 
     Examples
     --------
@@ -97,7 +97,7 @@ def settings_of(optimizer: Optimizer, updates: int, batch_size: int, shuffle: bo
     given = {item.name: getattr(optimizer, item.name) for item in fields(optimizer)}
     numbers = {name: value.item() if isinstance(value, np.generic) else value for name, value in given.items()}
     if callable(optimizer.learning_rate):
-        numbers["learning_rate"] = {str(k): float(optimizer.learning_rates(k, 1)[0]) for k in (0, updates)}
+        numbers["learning_rate"] = {str(k): float(optimizer.learning_rates(k, 1)[0]) for k in (0, max(0, updates - 1))}
     return {"optimizer": optimizer.name, **numbers, "batch_size": batch_size, "shuffle": shuffle, "seed": seed}
 
 

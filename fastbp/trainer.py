@@ -192,7 +192,8 @@ class Trainer:
         samples, held_out = self._divide(x, y, validation, validation_split)
         samples = self._weighted(samples, sample_weight, class_weight)
         saved = None if resume is None else self._checked(resume, samples)
-        self.optimizer.learning_rates(self.updates if saved is None else saved.updates, 1)
+        if saved is None or len(saved.history.cost) < epochs:
+            self.optimizer.learning_rates(self.updates if saved is None else saved.updates, 1)
         # Nothing was changed so far.
         if saved is not None:
             self._take(saved)

@@ -276,6 +276,18 @@ def test_another_schedule_is_refused(tmp_path: Path) -> None:
         trainer.fit(X, Y, resume=path)
 
 
+@pytest.mark.parametrize("schedule", [[0.2, 0.1, 0.05, 0.02, 0.01, 0.0].__getitem__, lambda k: 0.1 * (1 - k / 5)])
+def test_a_schedule_may_end_with_the_training(schedule: Callable[[int], float], tmp_path: Path) -> None:
+    path, network = tmp_path / "run", make().network
+    trainer = Trainer(network, SGD(schedule), batch_size=10)
+    trainer.fit(X, Y, epochs=1, callbacks=[Checkpoint(path)])
+    again = Trainer(make().network, SGD(schedule), batch_size=10)
+    again.fit(X, Y, epochs=1, resume=path)
+    assert_same(again, trainer)
+    with pytest.raises((IndexError, ValueError)):
+        again.fit(X, Y, epochs=2, resume=path)
+
+
 def test_missing_and_foreign_files(tmp_path: Path) -> None:
     trainer = make()
     with pytest.raises(FileNotFoundError, match="absent"):
