@@ -21,7 +21,7 @@ import numpy as np
 
 from . import arguments
 from .errors import TrainingDiverged
-from .hooks import Callback, State, named, watches_epochs
+from .hooks import Callback, State, is_true, named, watches_epochs
 from .kernels import update
 from .kernels.layout import COST, DELTA
 from .pace import Pace, pace_of
@@ -109,7 +109,7 @@ class Fit:
                     self._ask([callback], "on_train_begin")
                     ends.callback(callback.on_train_end, trainer, history)
                 for name, callback in named(self.callbacks).items():
-                    if kept and name in kept and callback.resume(kept[name]) is True:
+                    if kept and name in kept and is_true(callback.resume(kept[name])):
                         self._stop = type(callback).__name__
                 self._settle()
                 if not history.ended_by and trainer.place.done:
@@ -286,7 +286,7 @@ class Fit:
     def _ask(self, callbacks: Sequence[Callback], hook: str, *epoch: int) -> None:
         """Call a hook of all callbacks; one that returns True ends the training."""
         for callback in callbacks:
-            if getattr(callback, hook)(self.trainer, *epoch, self.trainer.history) is True:
+            if is_true(getattr(callback, hook)(self.trainer, *epoch, self.trainer.history)):
                 self._stop = type(callback).__name__
 
     @contextmanager

@@ -121,6 +121,17 @@ def as_callbacks(callbacks: Sequence[Callback | Callable[..., Any]]) -> list[Cal
     return [c if isinstance(c, Callback) else LambdaCallback(on_epoch_end=c) for c in given]
 
 
+def is_true(answer: Any) -> bool:
+    """Whether a hook's answer ends the training: True does, also NumPy's, and nothing else.
+
+    Examples
+    --------
+    >>> is_true(True), is_true(np.mean([1.0, 3.0]) < 5), is_true(1), is_true(None)
+    (True, True, False, False)
+    """
+    return isinstance(answer, bool | np.bool_) and bool(answer)
+
+
 def watches_epochs(callback: Callback) -> bool:
     """Whether a callback wants to be asked before or after every epoch.
 

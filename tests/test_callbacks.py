@@ -87,9 +87,10 @@ def test_slices_within_an_epoch() -> None:
     assert [line for line in recorder.log if "slice" in line] == ["slice 10", "slice 20", "slice 30", "slice 40 epochs"]
 
 
+@pytest.mark.parametrize("true", [True, np.True_], ids=["Python", "NumPy"])
 @pytest.mark.parametrize("hook", ["on_train_begin", "on_epoch_begin", "on_epoch_end"])
-def test_a_hook_that_returns_true_ends_the_training(hook: str) -> None:
-    callback, recorder = LambdaCallback(**{hook: lambda *_: True}), Recorder()
+def test_a_hook_that_returns_true_ends_the_training(hook: str, true: Any) -> None:
+    callback, recorder = LambdaCallback(**{hook: lambda *_: true}), Recorder()
     history = make().fit(X, Y, epochs=5, callbacks=[callback, recorder])
     assert history.ended_by == "LambdaCallback"
     assert len(history.cost) == (hook == "on_epoch_end")
