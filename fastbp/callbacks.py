@@ -41,7 +41,7 @@ class _Monitor:
         self.best = self._worst
 
     def begin(self, trainer: Trainer) -> None:
-        """Forget; and refuse a fit without what is monitored."""
+        """Forget what was; and refuse a fit without what is monitored."""
         if self.name.startswith("validation") and not trainer.run.validated:
             raise ValueError(
                 f"monitor: got {self.name!r}, but there is nothing to validate on: "
@@ -49,9 +49,9 @@ class _Monitor:
             )
         self.best = self._worst
 
-    def improved(self, history: History) -> bool:
+    def improved(self, history: History, epoch: int = -1) -> bool:
         """Whether the last epoch was the best so far. NaN never is, and infinity neither."""
-        value = getattr(history, self.name)[-1]
+        value = getattr(history, self.name)[epoch]
         lower = self._worst > 0
         better = value < self.best - self.min_delta if lower else value > self.best + self.min_delta
         if better:
@@ -161,7 +161,8 @@ class Checkpoint(Callback):
     every_seconds : float, optional
         Save when so many seconds have passed since the last time, also within an epoch. Both may be given.
     best_only : bool
-        Save after an epoch that is better than all before, and at no other time.
+        Save after an epoch that is better than all before in the history, also those of earlier fits, and at no other
+        time.
     monitor, mode
         What is better, as ``EarlyStopping`` has them; only for ``best_only``.
 
@@ -208,6 +209,8 @@ class Checkpoint(Callback):
     def on_train_begin(self, trainer: Trainer, history: History) -> None:
         if self._monitor is not None:
             self._monitor.begin(trainer)
+            for epoch in range(len(getattr(history, self._monitor.name))):
+                self._monitor.improved(history, epoch)
         if not os.path.isdir(os.path.dirname(os.path.realpath(self.path))):
             raise FileNotFoundError(errno.ENOENT, "no folder for this file", self.path)
         self._due, self._saved_at = False, time.monotonic()
@@ -224,13 +227,6 @@ class Checkpoint(Callback):
         if self._due or late or (history.ended_by and self._monitor is None):
             trainer.save(self.path)
             self._due, self._saved_at = False, time.monotonic()
-
-    def state(self) -> dict[str, np.ndarray]:
-        return {} if self._monitor is None else {"best": np.array(self._monitor.best)}
-
-    def resume(self, state: State) -> None:
-        if self._monitor is not None and "best" in state:
-            self._monitor.best = float(state["best"])
 
 
 class CSVLogger(Callback):

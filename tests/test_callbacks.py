@@ -261,6 +261,16 @@ def test_bad_arguments_are_named(call: Any, named: str) -> None:
         call()
 
 
+def test_the_best_checkpoint_is_the_best_of_all_fits(tmp_path: Path) -> None:
+    trainer, path = make(), tmp_path / "best"
+    for values, best in [([3.0, 1.0, 2.0], 2), ([2.0, 1.5], 2), ([0.5], 6)]:
+        keep = Checkpoint(path, best_only=True)
+        trainer.fit(X, Y, epochs=len(values), validation=(X, Y), callbacks=[script(trainer, values), keep])
+        trainer.save(tmp_path / "last")
+        assert len(Trainer.load(path).history.cost) == best
+        trainer = Trainer.load(tmp_path / "last")
+
+
 # ---------------------------------------------------------------- CSVLogger, ProgressBar
 def test_the_csv_is_the_history(tmp_path: Path) -> None:
     trainer, path = make(), tmp_path / "log.csv"
