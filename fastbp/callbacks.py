@@ -37,7 +37,9 @@ class _Monitor:
             raise ValueError(f"mode: got {mode!r}, expected 'min', 'max', or None for what suits the monitor")
         _positive("min_delta", min_delta, zero=True)
         self.name, self.min_delta = monitor, float(min_delta)
-        self._worst = math.inf if (mode or ("max" if monitor.endswith("accuracy") else "min")) == "min" else -math.inf
+        mode = mode or ("max" if monitor.endswith("accuracy") else "min")
+        self.what = f"{mode}_{monitor}"
+        self._worst = math.inf if mode == "min" else -math.inf
         self.best = self._worst
 
     def begin(self, trainer: Trainer) -> None:
@@ -135,11 +137,14 @@ class EarlyStopping(Callback):
             trainer.network.set_parameters(self._parameters)
 
     def state(self) -> dict[str, np.ndarray]:
-        kept = {"best": np.array(self.best), "best_epoch": np.array(self.best_epoch), "waited": np.array(self._waited)}
+        numbers = {self._monitor.what: self.best, "best_epoch": self.best_epoch, "waited": self._waited}
+        kept = {name: np.array(number) for name, number in numbers.items()}
         return kept if self._parameters is None else {**kept, "parameters": self._parameters}
 
     def resume(self, state: State) -> bool:
-        self._monitor.best = float(state["best"])
+        if self._monitor.what not in state:  # of another quantity
+            return False
+        self._monitor.best = float(state[self._monitor.what])
         self.best_epoch, self._waited = int(state["best_epoch"]), int(state["waited"])
         if self.restore_best and "parameters" in state:
             self._parameters = state["parameters"]

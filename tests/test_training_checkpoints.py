@@ -190,6 +190,17 @@ def test_callbacks_go_on_too(tmp_path: Path) -> None:
         assert (tmp_path / "best").read_bytes() == best or updates == 12
 
 
+@pytest.mark.parametrize("other", [{"monitor": "accuracy"}, {"monitor": "cost", "mode": "max"}], ids=str)
+def test_early_stopping_by_something_else_begins_anew(other: dict[str, Any], tmp_path: Path) -> None:
+    path, stop = tmp_path / "run", EarlyStopping(**other, patience=30)
+    make().fit(X, Y, epochs=3, callbacks=[EarlyStopping("cost", restore_best=True), Checkpoint(path)])
+    trainer = make()
+    trainer.fit(X, Y, epochs=6, callbacks=[stop], resume=path)
+    values = getattr(trainer.history, other["monitor"])[3:]
+    assert stop.best == max(values)
+    assert stop.best_epoch == 3 + int(np.argmax(values))
+
+
 def test_a_finished_run_resumed_stays_as_it_is_or_goes_on(tmp_path: Path) -> None:
     path, longer = tmp_path / "run", make()
     make().fit(X, Y, epochs=2, callbacks=[Checkpoint(path)])
