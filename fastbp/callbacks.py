@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Sequence
 from io import TextIOWrapper
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -282,6 +282,9 @@ class CSVLogger(Callback):
     def on_train_end(self, trainer: Trainer, history: History) -> None:
         if self._file is not None:
             self._file.close()
+
+    def __getstate__(self) -> dict[str, Any]:  # a file cannot be copied
+        return {**vars(self), "_file": None}
 
     def _row(self, history: History, epoch: int, known: Sequence[str]) -> None:
         values = (repr(getattr(history, name)[epoch]) if name in known else "" for name in self.COLUMNS)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import math
+import pickle
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -289,6 +292,16 @@ def test_a_folder_that_is_not_there_ends_the_fit_before_it_begins(kind: Any, tmp
     with pytest.raises(FileNotFoundError, match=r"nowhere"):
         trainer.fit(X, Y, callbacks=[kind(tmp_path / "nowhere" / "file")])
     assert trainer.updates == 0
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda given: pickle.loads(pickle.dumps(given))])
+def test_what_is_copied_has_no_file_and_no_bar(copied: Callable[[Any], Any], tmp_path: Path) -> None:
+    log, bar, copies = CSVLogger(tmp_path / "log.csv"), ProgressBar(), []
+    copying = LambdaCallback(on_slice_end=lambda *_: copies.append(copied([log, bar])))
+    make().fit(X, Y, epochs=1, callbacks=[log, bar, copying])
+    for callbacks in [*copies, copied([log, bar])]:
+        make().fit(X, Y, epochs=1, callbacks=callbacks)
+        assert len((tmp_path / "log.csv").read_text().splitlines()) == 2
 
 
 @pytest.mark.parametrize("with_tqdm", [True, False])
