@@ -61,7 +61,7 @@ class Callback:
         """
 
     def state(self) -> dict[str, np.ndarray]:
-        """What a checkpoint has to keep of this callback; arrays of numbers by name."""
+        """What a checkpoint has to keep of this callback; arrays of numbers by name, which has no dot."""
         return {}
 
     def resume(self, state: State) -> bool | None:

@@ -106,6 +106,8 @@ def write(path: str | os.PathLike[str], state: State) -> None:
 
     Raises
     ------
+    TypeError, ValueError
+        If a callback's state is not arrays of numbers, by names without a dot.
     OSError
         As ``archive.atomic_write``.
 
@@ -117,7 +119,7 @@ def write(path: str | os.PathLike[str], state: State) -> None:
     arrays = {f"state{k}": array for k, array in enumerate(state.states, 1)}
     arrays |= {f"history.{name}": array for name, array in lists.items()}
     for name, kept in state.callbacks.items():
-        arrays |= {f"callbacks.{name}.{key}": np.asarray(array) for key, array in kept.items()}
+        arrays |= {f"callbacks.{name}.{key}": _numbers(name, key, given) for key, given in kept.items()}
     header = {
         "config": state.config,
         "settings": state.settings,
@@ -206,6 +208,16 @@ def _text(value: Any) -> str:
     if isinstance(value, Mapping):
         return "a schedule"
     return "none" if value is None else str(value)
+
+
+def _numbers(name: str, key: str, given: Any) -> np.ndarray:
+    """What a callback wants to be kept, if it can be."""
+    if "." in key:
+        raise ValueError(f"state of {name}: got the key {key!r}, expected one without a dot")
+    array = np.asarray(given)
+    if array.dtype.kind not in "biufc":
+        raise TypeError(f"state of {name}: got {given!r} for {key!r}, expected an array of numbers")
+    return array
 
 
 def _native(array: np.ndarray) -> np.ndarray:

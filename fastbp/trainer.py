@@ -218,6 +218,8 @@ class Trainer:
         ------
         ValueError
             If a parameter is NaN or infinite: such a network must not take a good file's place.
+        TypeError, ValueError
+            If a callback's ``state`` is not arrays of numbers, by names without a dot.
         OSError
             If the file cannot be written; what was there before is still there.
 

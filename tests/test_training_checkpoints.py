@@ -378,6 +378,32 @@ def test_when_a_checkpoint_is_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert saved == [4, 8, 12, 16, 18]
 
 
+@pytest.mark.parametrize(
+    ("key", "kept", "named"),
+    [
+        ("a", "text", "got 'text' for 'a', expected an array of numbers"),
+        ("a", None, "got None for 'a'"),
+        ("a", 2**70, "got 1180591620717411303424 for 'a'"),
+        ("a", np.zeros(2, "i4,f4"), "got array.* for 'a'"),
+        ("a", np.array([{}]), "got array.* for 'a'"),
+        ("a.b", np.zeros(2), "got the key 'a.b', expected one without a dot"),
+    ],
+)
+def test_a_state_that_no_file_can_hold_keeps_the_checkpoint_before(
+    key: str, kept: Any, named: str, tmp_path: Path
+) -> None:
+    class Keeper(LambdaCallback):
+        def state(self) -> dict[str, Any]:
+            return {key: kept}
+
+    path, trainer = tmp_path / "run", make()
+    trainer.fit(X, Y, epochs=1, callbacks=[Checkpoint(path)])
+    before = path.read_bytes()
+    with pytest.raises((TypeError, ValueError), match=rf"state of Keeper\.0: {named}"):
+        trainer.fit(X, Y, epochs=1, callbacks=[Checkpoint(path), Keeper()])
+    assert path.read_bytes() == before
+
+
 def test_what_a_killed_write_left_is_removed_later(tmp_path: Path) -> None:
     old, young = tmp_path / ".fastbp-00.tmp", tmp_path / ".fastbp-11.tmp"
     for path in (old, young):
