@@ -6,9 +6,8 @@ import errno
 import math
 import os
 import time
-from collections.abc import Sequence
-from io import TextIOWrapper
-from typing import TYPE_CHECKING, Any
+from itertools import zip_longest
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -216,8 +215,7 @@ class Checkpoint(Callback):
             self._monitor.begin(trainer)
             for epoch in range(len(getattr(history, self._monitor.name))):
                 self._monitor.improved(history, epoch)
-        if not os.path.isdir(os.path.dirname(os.path.realpath(self.path))):
-            raise FileNotFoundError(errno.ENOENT, "no folder for this file", self.path)
+        _check_folder(self.path)
         self._due, self._saved_at = False, time.monotonic()
 
     def on_epoch_end(self, trainer: Trainer, epoch: int, history: History) -> None:
@@ -242,12 +240,12 @@ class CSVLogger(Callback):
     Parameters
     ----------
     path : str or PathLike
-        The file, replaced if it is there; its folder must exist.
+        The file, replaced after the first epoch if it is there; its folder must exist.
 
     Raises
     ------
     OSError
-        By ``fit``, if it cannot be written.
+        By ``fit``: before it begins if there is no such folder, later if the file cannot be written.
 
     Examples
     --------
@@ -265,32 +263,26 @@ class CSVLogger(Callback):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
-        self._file: TextIOWrapper | None = None
 
     def on_train_begin(self, trainer: Trainer, history: History) -> None:
-        # Of earlier epochs only lists as long as the cost tell which value is whose: some may have had no validation.
-        whole = [name for name in self.COLUMNS if len(getattr(history, name)) == len(history.cost)]
-        self._file = open(self.path, "w", encoding="utf-8")  # noqa: SIM115 - closed as the training ends
-        self._write("epoch", *self.COLUMNS)
-        for epoch in range(len(history.cost)):
-            self._row(history, epoch, whole)
+        _check_folder(self.path)
+        self._rows, self._known = 0, len(history.cost)
 
     def on_epoch_end(self, trainer: Trainer, epoch: int, history: History) -> None:
-        known = [name for name in self.COLUMNS if trainer.run.validated or not name.startswith("validation")]
-        self._row(history, -1, known)
+        columns = [getattr(history, name)[self._rows :] for name in self.COLUMNS]
+        lines = [] if self._rows else ["epoch," + ",".join(self.COLUMNS)]
+        for number, values in enumerate(zip_longest(*columns, fillvalue=math.nan), self._rows + 1):
+            lines.append(",".join([str(number), *("" if math.isnan(value) else repr(value) for value in values)]))
+        # Not opened before: a later callback may have refused the fit.
+        with open(self.path, "a" if self._rows else "w", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in lines)
+        self._rows = len(history.cost)
 
     def on_train_end(self, trainer: Trainer, history: History) -> None:
-        if self._file is not None:
-            self._file.close()
+        if len(history.cost) > max(self._rows, self._known):  # an error in a callback before this one
+            self.on_epoch_end(trainer, len(history.cost) - 1, history)
 
-    def __getstate__(self) -> dict[str, Any]:  # a file cannot be copied
-        return {**vars(self), "_file": None}
 
-    def _row(self, history: History, epoch: int, known: Sequence[str]) -> None:
-        values = (repr(getattr(history, name)[epoch]) if name in known else "" for name in self.COLUMNS)
-        self._write(str(range(1, len(history.cost) + 1)[epoch]), *values)
-
-    def _write(self, *cells: str) -> None:
-        assert self._file is not None
-        self._file.write(f"{','.join(cells)}\n")
-        self._file.flush()
+def _check_folder(path: str) -> None:
+    if not os.path.isdir(os.path.dirname(os.path.realpath(path))):
+        raise FileNotFoundError(errno.ENOENT, "no folder for this file", path)

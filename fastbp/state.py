@@ -115,7 +115,7 @@ def write(path: str | os.PathLike[str], state: State) -> None:
     --------
     >>> write("run.npz", state)  # doctest: +SKIP
     """
-    lists = {name: np.array(getattr(state.history, name), np.float64) for name in _list_names()}
+    lists = {name: np.array(values, np.float64) for name, values in state.history._lists().items()}
     arrays = {f"state{k}": array for k, array in enumerate(state.states, 1)}
     arrays |= {f"history.{name}": array for name, array in lists.items()}
     for name, kept in state.callbacks.items():
@@ -156,7 +156,9 @@ def read(path: str | os.PathLike[str]) -> State:
             if kind == "callbacks":
                 name, _, key = rest.rpartition(".")
                 callbacks.setdefault(name, {})[key] = _native(array)
-        history = History(**{name: arrays[f"history.{name}"].tolist() for name in _list_names()}, **header["history"])
+        history = History(
+            **{name: arrays[f"history.{name}"].tolist() for name in History()._lists()}, **header["history"]
+        )
         place = Place(**header["place"])
         generator: Any = np.random.default_rng().bit_generator
         generator.state = place.generator  # raises if it is no such thing
@@ -223,7 +225,3 @@ def _numbers(name: str, key: str, given: Any) -> np.ndarray:
 def _native(array: np.ndarray) -> np.ndarray:
     """A copy that can be written to, in this machine's byte order."""
     return array.astype(array.dtype.newbyteorder("="))
-
-
-def _list_names() -> list[str]:
-    return [item.name for item in fields(History) if item.type.startswith("list")]  # type: ignore[union-attr]

@@ -216,10 +216,9 @@ class Trainer:
 
         Raises
         ------
-        ValueError
-            If a parameter is NaN or infinite: such a network must not take a good file's place.
         TypeError, ValueError
-            If a callback's ``state`` is not arrays of numbers, by names without a dot.
+            If a parameter is NaN or infinite: such a network must not take a good file's place. If what a callback's
+            ``state`` returns is not arrays of numbers, by names without a dot.
         OSError
             If the file cannot be written; what was there before is still there.
 

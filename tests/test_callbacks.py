@@ -283,7 +283,42 @@ def test_the_csv_is_the_history(tmp_path: Path) -> None:
     assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
     for name in ("cost", "accuracy", "seconds"):
         assert [float(row[name]) for row in rows] == getattr(history, name)
-    assert [row["validation_cost"] for row in rows] == ["", "", *map(repr, history.validation_cost)]
+    assert [row["validation_cost"] for row in rows] == ["", "", *map(repr, history.validation_cost[2:])]
+
+
+def test_epochs_without_validation_have_nan(tmp_path: Path) -> None:
+    trainer, path, stop = make(), tmp_path / "log.csv", EarlyStopping()
+    history = trainer.fit(X, Y, epochs=1, callbacks=[CSVLogger(path)])
+    assert history.validation_cost == history.validation_accuracy == []
+    trainer.fit(X, Y, epochs=2, validation=(X, Y), callbacks=[CSVLogger(path)])
+    trainer.fit(X, Y, epochs=2, callbacks=[CSVLogger(path)])
+    trainer.fit(X, Y, epochs=1, validation=(X, Y), callbacks=[CSVLogger(path), stop])
+    for values in (history.validation_cost, history.validation_accuracy):
+        np.testing.assert_array_equal(np.isfinite(values), [False, True, True, False, False, True])
+    assert history.validation_cost[stop.best_epoch] == stop.best
+    rows = list(csv.DictReader(path.read_text().splitlines()))
+    cells = ["" if math.isnan(value) else repr(value) for value in history.validation_cost]
+    assert [row["validation_cost"] for row in rows] == cells
+
+
+@pytest.mark.parametrize("before", [0, 2])
+def test_the_csv_has_the_epoch_whose_end_another_callback_broke(before: int, tmp_path: Path) -> None:
+    def fail(trainer: Trainer, epoch: int, history: History) -> None:
+        assert epoch < before
+
+    path = tmp_path / "log.csv"
+    with pytest.raises(AssertionError):
+        make().fit(X, Y, epochs=5, callbacks=[fail, CSVLogger(path)])
+    assert len(path.read_text().splitlines()) == 1 + before + 1
+
+
+def test_a_fit_that_is_refused_leaves_an_older_csv(tmp_path: Path) -> None:
+    path, trainer = tmp_path / "log.csv", make()
+    trainer.fit(X, Y, epochs=2)
+    path.write_text("older")
+    with pytest.raises(ValueError, match="monitor"):
+        trainer.fit(X, Y, callbacks=[CSVLogger(path), EarlyStopping()])
+    assert path.read_text() == "older"
 
 
 @pytest.mark.parametrize("kind", [CSVLogger, Checkpoint])
