@@ -53,11 +53,12 @@ class History:
                 values += [math.nan] * (after - len(values))
 
     def to_json(self) -> str:
-        """All of it as a JSON object.
+        """All of it as a JSON object. JSON has no NaN and no infinity: they become null.
 
         Examples
         --------
         >>> History(cost=[0.5]).to_json()[:14]
         '{"cost": [0.5]'
         """
-        return json.dumps(asdict(self))
+        known = {name: [v if math.isfinite(v) else None for v in values] for name, values in self._lists().items()}
+        return json.dumps(asdict(self) | known, allow_nan=False)
