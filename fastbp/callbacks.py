@@ -6,8 +6,7 @@ import errno
 import math
 import os
 import time
-from collections.abc import Sequence
-from io import TextIOWrapper
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,11 +36,13 @@ class _Monitor:
             raise ValueError(f"mode: got {mode!r}, expected 'min', 'max', or None for what suits the monitor")
         _positive("min_delta", min_delta, zero=True)
         self.name, self.min_delta = monitor, float(min_delta)
-        self._worst = math.inf if (mode or ("max" if monitor.endswith("accuracy") else "min")) == "min" else -math.inf
+        mode = mode or ("max" if monitor.endswith("accuracy") else "min")
+        self.what = f"{mode}_{monitor}"
+        self._worst = math.inf if mode == "min" else -math.inf
         self.best = self._worst
 
     def begin(self, trainer: Trainer) -> None:
-        """Forget; and refuse a fit without what is monitored."""
+        """Forget what was; and refuse a fit without what is monitored."""
         if self.name.startswith("validation") and not trainer.run.validated:
             raise ValueError(
                 f"monitor: got {self.name!r}, but there is nothing to validate on: "
@@ -49,9 +50,9 @@ class _Monitor:
             )
         self.best = self._worst
 
-    def improved(self, history: History) -> bool:
+    def improved(self, history: History, epoch: int = -1) -> bool:
         """Whether the last epoch was the best so far. NaN never is, and infinity neither."""
-        value = getattr(history, self.name)[-1]
+        value = getattr(history, self.name)[epoch]
         lower = self._worst > 0
         better = value < self.best - self.min_delta if lower else value > self.best + self.min_delta
         if better:
@@ -135,11 +136,14 @@ class EarlyStopping(Callback):
             trainer.network.set_parameters(self._parameters)
 
     def state(self) -> dict[str, np.ndarray]:
-        kept = {"best": np.array(self.best), "best_epoch": np.array(self.best_epoch), "waited": np.array(self._waited)}
+        numbers = {self._monitor.what: self.best, "best_epoch": self.best_epoch, "waited": self._waited}
+        kept = {name: np.array(number) for name, number in numbers.items()}
         return kept if self._parameters is None else {**kept, "parameters": self._parameters}
 
     def resume(self, state: State) -> bool:
-        self._monitor.best = float(state["best"])
+        if self._monitor.what not in state:  # of another quantity
+            return False
+        self._monitor.best = float(state[self._monitor.what])
         self.best_epoch, self._waited = int(state["best_epoch"]), int(state["waited"])
         if self.restore_best and "parameters" in state:
             self._parameters = state["parameters"]
@@ -161,7 +165,8 @@ class Checkpoint(Callback):
     every_seconds : float, optional
         Save when so many seconds have passed since the last time, also within an epoch. Both may be given.
     best_only : bool
-        Save after an epoch that is better than all before, and at no other time.
+        Save after an epoch that is better than all before in the history, also those of earlier fits, and at no other
+        time.
     monitor, mode
         What is better, as ``EarlyStopping`` has them; only for ``best_only``.
 
@@ -208,8 +213,9 @@ class Checkpoint(Callback):
     def on_train_begin(self, trainer: Trainer, history: History) -> None:
         if self._monitor is not None:
             self._monitor.begin(trainer)
-        if not os.path.isdir(os.path.dirname(os.path.realpath(self.path))):
-            raise FileNotFoundError(errno.ENOENT, "no folder for this file", self.path)
+            for epoch in range(len(getattr(history, self._monitor.name))):
+                self._monitor.improved(history, epoch)
+        _check_folder(self.path)
         self._due, self._saved_at = False, time.monotonic()
 
     def on_epoch_end(self, trainer: Trainer, epoch: int, history: History) -> None:
@@ -225,13 +231,6 @@ class Checkpoint(Callback):
             trainer.save(self.path)
             self._due, self._saved_at = False, time.monotonic()
 
-    def state(self) -> dict[str, np.ndarray]:
-        return {} if self._monitor is None else {"best": np.array(self._monitor.best)}
-
-    def resume(self, state: State) -> None:
-        if self._monitor is not None and "best" in state:
-            self._monitor.best = float(state["best"])
-
 
 class CSVLogger(Callback):
     """Writes the history to a CSV file, a row an epoch, as it comes.
@@ -241,12 +240,12 @@ class CSVLogger(Callback):
     Parameters
     ----------
     path : str or PathLike
-        The file, replaced if it is there; its folder must exist.
+        The file, replaced after the first epoch if it is there; its folder must exist.
 
     Raises
     ------
     OSError
-        By ``fit``, if it cannot be written.
+        By ``fit``: before it begins if there is no such folder, later if the file cannot be written.
 
     Examples
     --------
@@ -264,29 +263,26 @@ class CSVLogger(Callback):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
-        self._file: TextIOWrapper | None = None
 
     def on_train_begin(self, trainer: Trainer, history: History) -> None:
-        # Of earlier epochs only lists as long as the cost tell which value is whose: some may have had no validation.
-        whole = [name for name in self.COLUMNS if len(getattr(history, name)) == len(history.cost)]
-        self._file = open(self.path, "w", encoding="utf-8")  # noqa: SIM115 - closed as the training ends
-        self._write("epoch", *self.COLUMNS)
-        for epoch in range(len(history.cost)):
-            self._row(history, epoch, whole)
+        _check_folder(self.path)
+        self._rows, self._known = 0, len(history.cost)
 
     def on_epoch_end(self, trainer: Trainer, epoch: int, history: History) -> None:
-        known = [name for name in self.COLUMNS if trainer.run.validated or not name.startswith("validation")]
-        self._row(history, -1, known)
+        columns = [getattr(history, name)[self._rows :] for name in self.COLUMNS]
+        lines = [] if self._rows else ["epoch," + ",".join(self.COLUMNS)]
+        for number, values in enumerate(zip_longest(*columns, fillvalue=math.nan), self._rows + 1):
+            lines.append(",".join([str(number), *("" if math.isnan(value) else repr(value) for value in values)]))
+        # Not opened before: a later callback may have refused the fit.
+        with open(self.path, "a" if self._rows else "w", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in lines)
+        self._rows = len(history.cost)
 
     def on_train_end(self, trainer: Trainer, history: History) -> None:
-        if self._file is not None:
-            self._file.close()
+        if len(history.cost) > max(self._rows, self._known):  # an error in a callback before this one
+            self.on_epoch_end(trainer, len(history.cost) - 1, history)
 
-    def _row(self, history: History, epoch: int, known: Sequence[str]) -> None:
-        values = (repr(getattr(history, name)[epoch]) if name in known else "" for name in self.COLUMNS)
-        self._write(str(range(1, len(history.cost) + 1)[epoch]), *values)
 
-    def _write(self, *cells: str) -> None:
-        assert self._file is not None
-        self._file.write(f"{','.join(cells)}\n")
-        self._file.flush()
+def _check_folder(path: str) -> None:
+    if not os.path.isdir(os.path.dirname(os.path.realpath(path))):
+        raise FileNotFoundError(errno.ENOENT, "no folder for this file", path)

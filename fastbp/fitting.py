@@ -2,7 +2,8 @@
 
 Nothing of Python runs inside a slice of about a fifth of a second: one call of the compiled driver works through
 many mini-batches, and through many short epochs where nobody wants to look in between. After every slice the trainer's
-state is whole: it can be saved, or fitted again from there.
+state is whole: it can be saved, or fitted again from there. What interrupts a slice, such as an error that a signal's
+handler raises, takes back all of it.
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 from . import arguments
 from .errors import TrainingDiverged
-from .hooks import Callback, State, named, watches_epochs
+from .hooks import Callback, State, is_true, named, watches_epochs
 from .kernels import update
 from .kernels.layout import COST, DELTA
 from .pace import Pace, pace_of
@@ -31,6 +32,8 @@ from .workspace import MOST_LISTED, Workspace, put_by, take_spare
 if TYPE_CHECKING:
     from .trainer import Trainer
 
+
+Snapshot = tuple[int, list[np.ndarray]]
 
 # Places of a slice that has several epochs: their order takes 8 bytes each.
 MOST_PLACES = 1 << 20
@@ -92,7 +95,7 @@ class Fit:
         self.run = trainer.run = Run(epochs, len(samples), held_out is not None)
         self.workspace, self.pace = self._workspace()
         self._order: np.ndarray | None = None
-        self._before: tuple[int, list[np.ndarray]] | None = None  # the snapshot before the last slice
+        self._before: Snapshot | None = None  # the snapshot before the last slice
         self._stop = ""  # what wants the training to end
         self._count()
 
@@ -106,7 +109,7 @@ class Fit:
                     self._ask([callback], "on_train_begin")
                     ends.callback(callback.on_train_end, trainer, history)
                 for name, callback in named(self.callbacks).items():
-                    if kept and name in kept and callback.resume(kept[name]) is True:
+                    if kept and name in kept and is_true(callback.resume(kept[name])):
                         self._stop = type(callback).__name__
                 self._settle()
                 if not history.ended_by and trainer.place.done:
@@ -168,20 +171,32 @@ class Fit:
 
     def _advance(self, threads: int, samples: int, epochs: int) -> None:
         """Train on as many samples as about a fifth of a second allows; end the epochs whose last ones they were."""
-        begun, place, n = time.perf_counter(), self.trainer.place, self.run.samples
+        begun, trainer, place, n = time.perf_counter(), self.trainer, self.trainer.place, self.run.samples
+        now, known = self._snapshot(), len(trainer.history.cost)
         stop = epochs * n if epochs > 1 else min(n, place.done + samples)
-        self._slice(place.done, stop, threads)
-        took = time.perf_counter() - begun
-        self.pace.record(threads, stop - place.done, took)
-        place.done, place.seconds = stop, place.seconds + took
-        if epochs == 1:
-            place.cost, place.correct = self.workspace.totals()
-            costs, hits = [place.cost], [place.correct]
-        else:
-            costs, hits = self.workspace.epoch_totals()
+        try:
+            reached = self._launch(place.done, stop, threads)
+            if reached < stop or not arguments.finite(trainer.network._theta):
+                self._diverge(reached, stop, threads, now)
+            took = time.perf_counter() - begun
+            self.pace.record(threads, stop - place.done, took)
+            cost, correct = self.workspace.totals()
+            trainer.place = Place(stop, cost, correct, place.seconds + took, place.generator)
+            if stop >= n:
+                self._end_epochs(*(self.workspace.epoch_totals() if epochs > 1 else ([cost], [correct])))
+            self._count()
+        except TrainingDiverged:  # went back to what was good
+            raise
+        except BaseException:  # of a signal's handler, or of the validation: the slice has not been
+            self._restore(now)
+            trainer.place = place
+            for values in trainer.history._lists().values():
+                del values[known:]
+            self._count()
+            raise
+        self._before = now
         if stop >= n:
-            self._end_epochs(costs, hits)
-        self._count()
+            self._ask(self.callbacks, "on_epoch_end", self._epochs_done() - 1)
 
     def _prepare(self, epochs: int = 1) -> None:
         """Draw the order of the epochs to come, or draw one again where a fit goes on within it."""
@@ -200,22 +215,18 @@ class Fit:
         self.workspace.expect_epochs(epochs, self.run.samples)
         place.seconds += time.perf_counter() - begun
 
-    def _slice(self, start: int, stop: int, threads: int) -> None:
-        """Train on places ``start`` to ``stop`` of the order, or go back to what was good and raise."""
-        begun, trainer, now, n = time.perf_counter(), self.trainer, self._snapshot(), self.run.samples
-        reached = self._launch(start, stop, threads)
-        if reached == stop and arguments.finite(trainer.network._theta):
-            self._before = now
-            return
-        failed = int(self.workspace["updates"]) - (reached < stop)
+    def _diverge(self, reached: int, stop: int, threads: int, now: Snapshot) -> NoReturn:
+        """Go back to what was good, and raise."""
+        begun, trainer, n = time.perf_counter(), self.trainer, self.run.samples
+        place, failed = trainer.place, int(self.workspace["updates"]) - (reached < stop)
         epoch = len(trainer.history.cost) + min(reached, stop - 1) // n + 1
         # Parameters are good once a batch had a finite cost with them: the first batch here judges the last slice.
-        self._restore(now if reached > start else self._before or now)
+        self._restore(now if reached > place.done else self._before or now)
         good = (reached - 1) // n
         if good > 0:  # whole epochs, whose last parameters the next one found good: they end as they did before
             self._launch(0, good * n, threads)
             costs, hits = self.workspace.epoch_totals()
-            trainer.place.seconds += time.perf_counter() - begun
+            trainer.place = replace(place, seconds=place.seconds + time.perf_counter() - begun)
             self._end_epochs(costs[:good], hits[:good])
         trainer.place = Place()
         raise TrainingDiverged(
@@ -234,30 +245,27 @@ class Fit:
         trainer.updates += updates
         return reached
 
-    def _snapshot(self) -> tuple[int, list[np.ndarray]]:
+    def _snapshot(self) -> Snapshot:
         """How many updates were done, and copies of the parameters and of the optimizer's state."""
         trainer = self.trainer
         return trainer.updates, [array.copy() for array in (trainer.network._theta, *trainer._states)]
 
-    def _restore(self, snapshot: tuple[int, list[np.ndarray]]) -> None:
+    def _restore(self, snapshot: Snapshot) -> None:
         self.trainer.updates, arrays = snapshot
         for array, old in zip((self.trainer.network._theta, *self.trainer._states), arrays, strict=True):
             array[:] = old
 
     def _end_epochs(self, costs: Sequence[float], hits: Sequence[int]) -> None:
         """Write down what the epochs of a slice, or the one that it ended, brought."""
-        trainer, history, place, n = self.trainer, self.trainer.history, self.trainer.place, self.run.samples
-        history.seconds += [place.seconds / len(costs)] * len(costs)
-        history.cost += [cost / n for cost in costs]
-        history.accuracy += [correct / n for correct in hits]
-        trainer.place = Place()
+        trainer, place, n = self.trainer, self.trainer.place, self.run.samples
+        brought = {"cost": [cost / n for cost in costs], "accuracy": [correct / n for correct in hits]}
+        brought["seconds"] = [place.seconds / len(costs)] * len(costs)
         if self.held_out is not None:
             held = self.held_out
             total, right = trainer.network._pass(COST, held.inputs, held.targets, n_threads=trainer.n_threads)
-            history.validation_cost.append(total / len(held))
-            history.validation_accuracy.append(right / len(held))
-        self._count()
-        self._ask(self.callbacks, "on_epoch_end", self._epochs_done() - 1)
+            brought |= {"validation_cost": [total / len(held)], "validation_accuracy": [right / len(held)]}
+        trainer.history._add(**brought)
+        trainer.place = Place()
 
     # ------------------------------------------------------------ when to end
     def _epochs_done(self) -> int:
@@ -278,7 +286,7 @@ class Fit:
     def _ask(self, callbacks: Sequence[Callback], hook: str, *epoch: int) -> None:
         """Call a hook of all callbacks; one that returns True ends the training."""
         for callback in callbacks:
-            if getattr(callback, hook)(self.trainer, *epoch, self.trainer.history) is True:
+            if is_true(getattr(callback, hook)(self.trainer, *epoch, self.trainer.history)):
                 self._stop = type(callback).__name__
 
     @contextmanager

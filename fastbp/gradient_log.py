@@ -7,11 +7,12 @@ from numpy.typing import ArrayLike
 
 from .forensics import layer_norms, sample_forensics
 from .history import History
+from .hooks import Callback
 from .model import Network
 from .trainer import Trainer
 
 
-class GradientLog:
+class GradientLog(Callback):
     """A callback that keeps, epoch by epoch, how long the gradients are; the first entry is from before training.
 
     Parameters
@@ -33,7 +34,8 @@ class GradientLog:
     Raises
     ------
     TypeError, ValueError
-        If x or y do not fit the network, or there is only one sample.
+        If x or y do not fit the network, or there is only one sample; by ``fit``, before it begins, if that trains
+        another network.
 
     Examples
     --------
@@ -53,9 +55,15 @@ class GradientLog:
         self.noise_scales: list[float] = []
         self._record()
 
+    def on_train_begin(self, trainer: Trainer, history: History) -> None:
+        if trainer.network is not self.network:
+            raise ValueError("net: got another network than the trainer's, expected GradientLog(trainer.network, x, y)")
+
     def __call__(self, trainer: Trainer, epoch: int, history: History) -> None:
-        """Look again; ``Trainer.fit`` calls this after an epoch."""
+        """Look again; ``Trainer.fit`` does so after an epoch."""
         self._record()
+
+    on_epoch_end = __call__
 
     def _record(self) -> None:
         found = sample_forensics(self.network, self._x, self._y)

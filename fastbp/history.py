@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
+
+LISTS = ("cost", "accuracy", "validation_cost", "validation_accuracy", "seconds")
 
 
 @dataclass
@@ -15,7 +18,7 @@ class History:
     cost, accuracy : list of float
         Over the training samples, each as the network was when it met them, without penalties.
     validation_cost, validation_accuracy : list of float
-        After the epoch; empty without validation data.
+        After the epoch; NaN for an epoch without validation data, empty where none had any.
     seconds : list of float
         Wall time of the epoch's training, without validation; of short epochs that went together, an equal share.
     interrupted : bool
@@ -36,12 +39,26 @@ class History:
     ended_by: str = ""
     unfinished: float = 0.0
 
+    def _lists(self) -> dict[str, list[float]]:
+        return {name: getattr(self, name) for name in LISTS}
+
+    def _add(self, **brought: list[float]) -> None:
+        """Append what epochs brought. NaN stands for what some epochs have and others have not."""
+        before = len(self.cost)
+        after = before + len(brought["cost"])
+        for name, values in self._lists().items():
+            new = brought.get(name, [])
+            if values or new:
+                values += [math.nan] * (before - len(values)) + new
+                values += [math.nan] * (after - len(values))
+
     def to_json(self) -> str:
-        """All of it as a JSON object.
+        """All of it as a JSON object. JSON has no NaN and no infinity: they become null.
 
         Examples
         --------
         >>> History(cost=[0.5]).to_json()[:14]
         '{"cost": [0.5]'
         """
-        return json.dumps(asdict(self))
+        known = {name: [v if math.isfinite(v) else None for v in values] for name, values in self._lists().items()}
+        return json.dumps(asdict(self) | known, allow_nan=False)

@@ -61,7 +61,7 @@ class Callback:
         """
 
     def state(self) -> dict[str, np.ndarray]:
-        """What a checkpoint has to keep of this callback; arrays of numbers by name."""
+        """What a checkpoint has to keep of this callback; arrays of numbers by name, which has no dot."""
         return {}
 
     def resume(self, state: State) -> bool | None:
@@ -119,6 +119,17 @@ def as_callbacks(callbacks: Sequence[Callback | Callable[..., Any]]) -> list[Cal
         if isinstance(callback, type) or not (isinstance(callback, Callback) or callable(callback)):
             raise TypeError(f"callbacks: got {callback!r} among them, expected callbacks or functions")
     return [c if isinstance(c, Callback) else LambdaCallback(on_epoch_end=c) for c in given]
+
+
+def is_true(answer: Any) -> bool:
+    """Whether a hook's answer ends the training: True does, also NumPy's, and nothing else.
+
+    Examples
+    --------
+    >>> is_true(True), is_true(np.mean([1.0, 3.0]) < 5), is_true(1), is_true(None)
+    (True, True, False, False)
+    """
+    return isinstance(answer, bool | np.bool_) and bool(answer)
 
 
 def watches_epochs(callback: Callback) -> bool:

@@ -61,3 +61,6 @@ class ProgressBar(Callback):
     def on_train_end(self, trainer: Trainer, history: History) -> None:
         if self._bar is not None:
             self._bar.close()
+
+    def __getstate__(self) -> dict[str, Any]:  # a bar cannot be copied
+        return {**vars(self), "_bar": None}

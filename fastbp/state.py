@@ -86,7 +86,7 @@ class State:
 def settings_of(optimizer: Optimizer, updates: int, batch_size: int, shuffle: bool, seed: int) -> dict[str, Any]:
     """What decides how a training goes, beside network and data, as JSON can hold it.
 
-    A schedule is known by its rates for the first update and for the one to come.
+    A schedule is known by its rates for the first update and for the last one: it need not know of any after that.
 
     Examples
     --------
@@ -97,7 +97,7 @@ def settings_of(optimizer: Optimizer, updates: int, batch_size: int, shuffle: bo
     given = {item.name: getattr(optimizer, item.name) for item in fields(optimizer)}
     numbers = {name: value.item() if isinstance(value, np.generic) else value for name, value in given.items()}
     if callable(optimizer.learning_rate):
-        numbers["learning_rate"] = {str(k): float(optimizer.learning_rates(k, 1)[0]) for k in (0, updates)}
+        numbers["learning_rate"] = {str(k): float(optimizer.learning_rates(k, 1)[0]) for k in (0, max(0, updates - 1))}
     return {"optimizer": optimizer.name, **numbers, "batch_size": batch_size, "shuffle": shuffle, "seed": seed}
 
 
@@ -106,6 +106,8 @@ def write(path: str | os.PathLike[str], state: State) -> None:
 
     Raises
     ------
+    TypeError, ValueError
+        If a callback's state is not arrays of numbers, by names without a dot.
     OSError
         As ``archive.atomic_write``.
 
@@ -113,11 +115,11 @@ def write(path: str | os.PathLike[str], state: State) -> None:
     --------
     >>> write("run.npz", state)  # doctest: +SKIP
     """
-    lists = {name: np.array(getattr(state.history, name), np.float64) for name in _list_names()}
+    lists = {name: np.array(values, np.float64) for name, values in state.history._lists().items()}
     arrays = {f"state{k}": array for k, array in enumerate(state.states, 1)}
     arrays |= {f"history.{name}": array for name, array in lists.items()}
     for name, kept in state.callbacks.items():
-        arrays |= {f"callbacks.{name}.{key}": np.asarray(array) for key, array in kept.items()}
+        arrays |= {f"callbacks.{name}.{key}": _numbers(name, key, given) for key, given in kept.items()}
     header = {
         "config": state.config,
         "settings": state.settings,
@@ -154,7 +156,9 @@ def read(path: str | os.PathLike[str]) -> State:
             if kind == "callbacks":
                 name, _, key = rest.rpartition(".")
                 callbacks.setdefault(name, {})[key] = _native(array)
-        history = History(**{name: arrays[f"history.{name}"].tolist() for name in _list_names()}, **header["history"])
+        history = History(
+            **{name: arrays[f"history.{name}"].tolist() for name in History()._lists()}, **header["history"]
+        )
         place = Place(**header["place"])
         generator: Any = np.random.default_rng().bit_generator
         generator.state = place.generator  # raises if it is no such thing
@@ -208,10 +212,16 @@ def _text(value: Any) -> str:
     return "none" if value is None else str(value)
 
 
+def _numbers(name: str, key: str, given: Any) -> np.ndarray:
+    """What a callback wants to be kept, if it can be."""
+    if "." in key:
+        raise ValueError(f"state of {name}: got the key {key!r}, expected one without a dot")
+    array = np.asarray(given)
+    if array.dtype.kind not in "biufc":
+        raise TypeError(f"state of {name}: got {given!r} for {key!r}, expected an array of numbers")
+    return array
+
+
 def _native(array: np.ndarray) -> np.ndarray:
     """A copy that can be written to, in this machine's byte order."""
     return array.astype(array.dtype.newbyteorder("="))
-
-
-def _list_names() -> list[str]:
-    return [item.name for item in fields(History) if item.type.startswith("list")]  # type: ignore[union-attr]

@@ -214,7 +214,8 @@ class Trainer:
         samples, held_out = self._divide(x, y, validation, validation_split)
         samples = self._weighted(samples, sample_weight, class_weight)
         saved = None if resume is None else self._checked(resume, samples)
-        self.optimizer.learning_rates(self.updates if saved is None else saved.updates, 1)
+        if saved is None or len(saved.history.cost) < epochs:
+            self.optimizer.learning_rates(self.updates if saved is None else saved.updates, 1)
         # Nothing was changed so far.
         if saved is not None:
             self._take(saved)
@@ -237,8 +238,9 @@ class Trainer:
 
         Raises
         ------
-        ValueError
-            If a parameter is NaN or infinite: such a network must not take a good file's place.
+        TypeError, ValueError
+            If a parameter is NaN or infinite: such a network must not take a good file's place. If what a callback's
+            ``state`` returns is not arrays of numbers, by names without a dot.
         OSError
             If the file cannot be written; what was there before is still there.
 

@@ -51,7 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "explain": TRAINER,
     "explain_batch": TRAINER | {"explain"},
     "forensics": TRAINER | {"explain"},
-    "gradient_log": TRAINER | {"trainer", "history", "forensics"},
+    "gradient_log": TRAINER | {"trainer", "history", "hooks", "forensics"},
     "runtime": TRAINER | {"trainer", "_jit"},
     "datasets": {"datasets", "errors", "archive"},
     "estimators": EDGE | {"estimators", "gradient", "history", "hooks"},

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import math
+import pickle
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -87,9 +90,10 @@ def test_slices_within_an_epoch() -> None:
     assert [line for line in recorder.log if "slice" in line] == ["slice 10", "slice 20", "slice 30", "slice 40 epochs"]
 
 
+@pytest.mark.parametrize("true", [True, np.True_], ids=["Python", "NumPy"])
 @pytest.mark.parametrize("hook", ["on_train_begin", "on_epoch_begin", "on_epoch_end"])
-def test_a_hook_that_returns_true_ends_the_training(hook: str) -> None:
-    callback, recorder = LambdaCallback(**{hook: lambda *_: True}), Recorder()
+def test_a_hook_that_returns_true_ends_the_training(hook: str, true: Any) -> None:
+    callback, recorder = LambdaCallback(**{hook: lambda *_: true}), Recorder()
     history = make().fit(X, Y, epochs=5, callbacks=[callback, recorder])
     assert history.ended_by == "LambdaCallback"
     assert len(history.cost) == (hook == "on_epoch_end")
@@ -260,6 +264,16 @@ def test_bad_arguments_are_named(call: Any, named: str) -> None:
         call()
 
 
+def test_the_best_checkpoint_is_the_best_of_all_fits(tmp_path: Path) -> None:
+    trainer, path = make(), tmp_path / "best"
+    for values, best in [([3.0, 1.0, 2.0], 2), ([2.0, 1.5], 2), ([0.5], 6)]:
+        keep = Checkpoint(path, best_only=True)
+        trainer.fit(X, Y, epochs=len(values), validation=(X, Y), callbacks=[script(trainer, values), keep])
+        trainer.save(tmp_path / "last")
+        assert len(Trainer.load(path).history.cost) == best
+        trainer = Trainer.load(tmp_path / "last")
+
+
 # ---------------------------------------------------------------- CSVLogger, ProgressBar
 def test_the_csv_is_the_history(tmp_path: Path) -> None:
     trainer, path = make(), tmp_path / "log.csv"
@@ -269,7 +283,42 @@ def test_the_csv_is_the_history(tmp_path: Path) -> None:
     assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
     for name in ("cost", "accuracy", "seconds"):
         assert [float(row[name]) for row in rows] == getattr(history, name)
-    assert [row["validation_cost"] for row in rows] == ["", "", *map(repr, history.validation_cost)]
+    assert [row["validation_cost"] for row in rows] == ["", "", *map(repr, history.validation_cost[2:])]
+
+
+def test_epochs_without_validation_have_nan(tmp_path: Path) -> None:
+    trainer, path, stop = make(), tmp_path / "log.csv", EarlyStopping()
+    history = trainer.fit(X, Y, epochs=1, callbacks=[CSVLogger(path)])
+    assert history.validation_cost == history.validation_accuracy == []
+    trainer.fit(X, Y, epochs=2, validation=(X, Y), callbacks=[CSVLogger(path)])
+    trainer.fit(X, Y, epochs=2, callbacks=[CSVLogger(path)])
+    trainer.fit(X, Y, epochs=1, validation=(X, Y), callbacks=[CSVLogger(path), stop])
+    for values in (history.validation_cost, history.validation_accuracy):
+        np.testing.assert_array_equal(np.isfinite(values), [False, True, True, False, False, True])
+    assert history.validation_cost[stop.best_epoch] == stop.best
+    rows = list(csv.DictReader(path.read_text().splitlines()))
+    cells = ["" if math.isnan(value) else repr(value) for value in history.validation_cost]
+    assert [row["validation_cost"] for row in rows] == cells
+
+
+@pytest.mark.parametrize("before", [0, 2])
+def test_the_csv_has_the_epoch_whose_end_another_callback_broke(before: int, tmp_path: Path) -> None:
+    def fail(trainer: Trainer, epoch: int, history: History) -> None:
+        assert epoch < before
+
+    path = tmp_path / "log.csv"
+    with pytest.raises(AssertionError):
+        make().fit(X, Y, epochs=5, callbacks=[fail, CSVLogger(path)])
+    assert len(path.read_text().splitlines()) == 1 + before + 1
+
+
+def test_a_fit_that_is_refused_leaves_an_older_csv(tmp_path: Path) -> None:
+    path, trainer = tmp_path / "log.csv", make()
+    trainer.fit(X, Y, epochs=2)
+    path.write_text("older")
+    with pytest.raises(ValueError, match="monitor"):
+        trainer.fit(X, Y, callbacks=[CSVLogger(path), EarlyStopping()])
+    assert path.read_text() == "older"
 
 
 @pytest.mark.parametrize("kind", [CSVLogger, Checkpoint])
@@ -278,6 +327,16 @@ def test_a_folder_that_is_not_there_ends_the_fit_before_it_begins(kind: Any, tmp
     with pytest.raises(FileNotFoundError, match=r"nowhere"):
         trainer.fit(X, Y, callbacks=[kind(tmp_path / "nowhere" / "file")])
     assert trainer.updates == 0
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda given: pickle.loads(pickle.dumps(given))])
+def test_what_is_copied_has_no_file_and_no_bar(copied: Callable[[Any], Any], tmp_path: Path) -> None:
+    log, bar, copies = CSVLogger(tmp_path / "log.csv"), ProgressBar(), []
+    copying = LambdaCallback(on_slice_end=lambda *_: copies.append(copied([log, bar])))
+    make().fit(X, Y, epochs=1, callbacks=[log, bar, copying])
+    for callbacks in [*copies, copied([log, bar])]:
+        make().fit(X, Y, epochs=1, callbacks=callbacks)
+        assert len((tmp_path / "log.csv").read_text().splitlines()) == 2
 
 
 @pytest.mark.parametrize("with_tqdm", [True, False])

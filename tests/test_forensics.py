@@ -157,6 +157,13 @@ def test_the_log_begins_before_training_and_goes_on_with_it(build: Build, rng: n
     assert not np.array_equal(log.sample_norms[0], log.sample_norms[-1])
 
 
+def test_a_log_of_another_network_is_noticed_before_training() -> None:
+    trainer, x, y = Trainer(Network(4, [Dense(3, "softmax")])), np.eye(4), [0, 1, 2, 0]
+    with pytest.raises(ValueError, match="net: got another network"):
+        trainer.fit(x, y, callbacks=[GradientLog(NETWORK, x, y)])
+    assert trainer.updates == 0
+
+
 @pytest.mark.parametrize("n_out", [1, 3])
 def test_confusion_counts_every_sample_once(n_out: int, build: Build, rng: np.random.Generator) -> None:
     network, _ = build(4, simple([n_out], "", "sigmoid"), "cross_entropy")

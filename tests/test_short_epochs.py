@@ -11,6 +11,7 @@ import fastbp
 from fastbp import SGD, Adam, Dense, Dropout, Network, Trainer, schedules
 from fastbp.fitting import Fit
 from fastbp.hooks import Callback
+from fastbp.pace import Pace
 
 N = 37
 
@@ -34,6 +35,10 @@ def slices(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(Fit, "_advance", noted)
     return found
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def trained(data: tuple[np.ndarray, ...], *, looks: bool, fits: tuple[int, ...] = (9,), **settings: Any) -> Trainer:
@@ -101,6 +106,23 @@ def test_what_diverges_says_where_and_keeps_what_was_good(rng: np.random.Generat
     assert updates == 4 * len(costs)  # four batches an epoch
     assert len(costs) > 1
     assert f"keeps its parameters of update {updates}." in message
+
+
+def test_what_interrupts_a_slice_takes_back_all_of_its_epochs(
+    rng: np.random.Generator, slices: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = rng.normal(size=(N, 5)), rng.integers(0, 3, N)
+    whole, trainer = (trained(data, looks=False, batch_size=8, fits=(2,)) for _ in range(2))
+    whole.fit(*data, epochs=7)
+    with monkeypatch.context() as patch:
+        patch.setattr(Pace, "record", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            trainer.fit(*data, epochs=7)
+    assert slices[-1] > 1
+    assert (trainer.updates, len(trainer.history.cost), trainer.run.done) == (10, 2, 0)
+    trainer.fit(*data, epochs=7)
+    np.testing.assert_array_equal(trainer.network.get_parameters(), whole.network.get_parameters())
+    assert trainer.history.cost == whole.history.cost
 
 
 def test_time_and_epochs_still_end_a_fit(rng: np.random.Generator) -> None:

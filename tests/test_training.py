@@ -68,6 +68,12 @@ def test_history(build: Build, rng: np.random.Generator) -> None:
     assert [written[name] for name in names] == [getattr(history, name) for name in names]
 
 
+def test_what_json_has_not_is_null() -> None:
+    history = fastbp.History(cost=[1.0, 0.5], validation_cost=[float("nan"), float("inf")])
+    written = json.loads(history.to_json(), parse_constant=pytest.fail)
+    assert (written["cost"], written["validation_cost"]) == ([1.0, 0.5], [None, None])
+
+
 def test_the_cost_of_an_epoch_is_that_of_its_mini_batches(build: Build, rng: np.random.Generator) -> None:
     network, oracle = build(4, simple([5, 3], "tanh", "softmax"), "cross_entropy")
     x, y = rng.normal(size=(12, 4)), rng.integers(0, 3, 12)

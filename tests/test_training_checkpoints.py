@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -111,6 +114,57 @@ def test_resuming_twice(tmp_path: Path) -> None:
     assert_same(trainer, alone)
 
 
+class Preempted(BaseException):
+    """What a signal's handler may raise: between any two lines, most often as a launch returns."""
+
+
+@contextmanager
+def raising_before(line: int) -> Iterator[None]:
+    """Interrupt fits before so many lines of what they do from slice to slice."""
+    left = line
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal left
+        code = frame.f_code
+        if Path(code.co_filename).name not in ("fitting.py", "history.py") or code.co_name in (
+            "train",
+            "_interruptible",
+        ):
+            return None
+        left -= event == "line"
+        if left == 0:
+            raise Preempted
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        yield
+    finally:
+        sys.settrace(before)
+
+
+@pytest.mark.parametrize("options", [{}, {"validation_split": 0.2}], ids=["plain", "validated"])
+def test_what_a_signals_handler_raises_takes_back_the_slice(options: dict[str, Any], tmp_path: Path) -> None:
+    alone = make()
+    alone.fit(X, Y, epochs=2, **options)
+    for line in itertools.count(1, 7):
+        trainer, again = make(), make()
+        try:
+            with raising_before(line):
+                trainer.fit(X, Y, epochs=2, **options)
+        except Preempted:
+            trainer.save(tmp_path / "run")
+        else:
+            break
+        again.fit(X, Y, epochs=2, resume=tmp_path / "run", **options)
+        assert_same(again, alone)
+        if left := 2 - len(trainer.history.cost):
+            trainer.fit(X, Y, epochs=left, **options)
+            assert_same(trainer, alone)
+    assert line > 300
+
+
 def test_callbacks_go_on_too(tmp_path: Path) -> None:
     def callbacks() -> list[Any]:
         def spoil(trainer: Trainer, epoch: int, history: History) -> None:
@@ -134,6 +188,17 @@ def test_callbacks_go_on_too(tmp_path: Path) -> None:
         assert_same(trainer, alone)
         assert (stop.best_epoch, stop.best) == (1, 1.0)
         assert (tmp_path / "best").read_bytes() == best or updates == 12
+
+
+@pytest.mark.parametrize("other", [{"monitor": "accuracy"}, {"monitor": "cost", "mode": "max"}], ids=str)
+def test_early_stopping_by_something_else_begins_anew(other: dict[str, Any], tmp_path: Path) -> None:
+    path, stop = tmp_path / "run", EarlyStopping(**other, patience=30)
+    make().fit(X, Y, epochs=3, callbacks=[EarlyStopping("cost", restore_best=True), Checkpoint(path)])
+    trainer = make()
+    trainer.fit(X, Y, epochs=6, callbacks=[stop], resume=path)
+    values = getattr(trainer.history, other["monitor"])[3:]
+    assert stop.best == max(values)
+    assert stop.best_epoch == 3 + int(np.argmax(values))
 
 
 def test_a_finished_run_resumed_stays_as_it_is_or_goes_on(tmp_path: Path) -> None:
@@ -222,6 +287,18 @@ def test_another_schedule_is_refused(tmp_path: Path) -> None:
         trainer.fit(X, Y, resume=path)
 
 
+@pytest.mark.parametrize("schedule", [[0.2, 0.1, 0.05, 0.02, 0.01, 0.0].__getitem__, lambda k: 0.1 * (1 - k / 5)])
+def test_a_schedule_may_end_with_the_training(schedule: Callable[[int], float], tmp_path: Path) -> None:
+    path, network = tmp_path / "run", make().network
+    trainer = Trainer(network, SGD(schedule), batch_size=10)
+    trainer.fit(X, Y, epochs=1, callbacks=[Checkpoint(path)])
+    again = Trainer(make().network, SGD(schedule), batch_size=10)
+    again.fit(X, Y, epochs=1, resume=path)
+    assert_same(again, trainer)
+    with pytest.raises((IndexError, ValueError)):
+        again.fit(X, Y, epochs=2, resume=path)
+
+
 def test_missing_and_foreign_files(tmp_path: Path) -> None:
     trainer = make()
     with pytest.raises(FileNotFoundError, match="absent"):
@@ -299,6 +376,32 @@ def test_when_a_checkpoint_is_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     saved.clear()
     trainer.fit(X, Y, epochs=3, callbacks=[Checkpoint(tmp_path / "run", every_seconds=4, every_epochs=2)])
     assert saved == [4, 8, 12, 16, 18]
+
+
+@pytest.mark.parametrize(
+    ("key", "kept", "named"),
+    [
+        ("a", "text", "got 'text' for 'a', expected an array of numbers"),
+        ("a", None, "got None for 'a'"),
+        ("a", 2**70, "got 1180591620717411303424 for 'a'"),
+        ("a", np.zeros(2, "i4,f4"), "got array.* for 'a'"),
+        ("a", np.array([{}]), "got array.* for 'a'"),
+        ("a.b", np.zeros(2), "got the key 'a.b', expected one without a dot"),
+    ],
+)
+def test_a_state_that_no_file_can_hold_keeps_the_checkpoint_before(
+    key: str, kept: Any, named: str, tmp_path: Path
+) -> None:
+    class Keeper(LambdaCallback):
+        def state(self) -> dict[str, Any]:
+            return {key: kept}
+
+    path, trainer = tmp_path / "run", make()
+    trainer.fit(X, Y, epochs=1, callbacks=[Checkpoint(path)])
+    before = path.read_bytes()
+    with pytest.raises((TypeError, ValueError), match=rf"state of Keeper\.0: {named}"):
+        trainer.fit(X, Y, epochs=1, callbacks=[Checkpoint(path), Keeper()])
+    assert path.read_bytes() == before
 
 
 def test_what_a_killed_write_left_is_removed_later(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..history import History
-from ..hooks import as_callbacks
+from ..hooks import as_callbacks, is_true
 from ..trainer import Trainer
 from .samples import Samples, slices
 
@@ -21,7 +21,7 @@ def train_slices(
 
     def wanted(hook: str, *where: int) -> bool:
         """Whether a callback wants to stop."""
-        return True in [getattr(callback, hook)(trainer, *where, history) for callback in asked]
+        return True in [is_true(getattr(callback, hook)(trainer, *where, history)) for callback in asked]
 
     stop = wanted("on_train_begin")
     try:
