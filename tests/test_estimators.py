@@ -476,6 +476,29 @@ def test_parameters_put_in_place_count() -> None:
         model.predict(x)
 
 
+def test_training_goes_on_from_parameters_put_in_place() -> None:
+    x, y = data("four classes")
+    model = MLPClassifier(**QUICK).fit(x, y)
+    model.coefs_[0] = begun = np.full_like(model.coefs_[0], 0.1)
+    model.partial_fit(x, y)
+    assert model.coefs_[0] is model.network_.weights[0]
+    assert (model.coefs_[0] != begun).all()
+    assert (begun == 0.1).all()
+
+
+def test_a_network_put_in_place_counts(tmp_path: Any) -> None:
+    x, y = data("four classes")
+    model, other = (MLPClassifier(**QUICK | {"random_state": seed}).fit(x, y) for seed in (0, 1))
+    other.network_.save(tmp_path / "net.npz")
+    model.network_ = fastbp.Network.load(tmp_path / "net.npz")
+    np.testing.assert_array_equal(model.predict_proba(x), other.predict_proba(x))
+    model.partial_fit(x, y)
+    assert model._trainer.network is model.network_
+    assert (model.coefs_[0] != other.coefs_[0]).any()
+    with pytest.raises(ValueError, match=r"network_: got Network\(8, .*expected one of 8 inputs and 4 outputs"):
+        model.network_ = fastbp.Network(8, [fastbp.Dense(3, "softmax")])
+
+
 # ------------------------------------------------------------ when something is wrong
 def test_ctrl_c_keeps_what_was_learnt() -> None:
     x, y = data("two classes")

@@ -40,7 +40,8 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]
     """The parts of an estimator that do not depend on what the outputs mean.
 
     ``network_`` holds the parameters, and ``coefs_`` and ``intercepts_`` are views of it. Arrays that a user puts in
-    their place count too: they are copied into the network before it is used.
+    their place count too: they are copied into the network before it is used, and are views again. So does a network
+    put in the place of ``network_``.
     """
 
     hidden_layer_sizes: Any
@@ -71,6 +72,7 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]
     n_jobs: int | None
     callbacks: Sequence[Callable[..., Any]] | None
     dtype: str | None
+    _network: Network
     _trainer: Trainer
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -209,9 +211,6 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]
             for n, activation in zip(units[1:], [*(ACTIVATIONS[name] for name in names), last], strict=True)
         ]
         self.network_ = Network(units[0], self._with_dropout(dense), cost=cost, dtype=dtype)
-        self.__dict__.pop("_trainer", None)  # that of another network
-        self.n_layers_ = len(units)
-        self._attach()
         names.append(names[-1] if names else self.activation)  # the last layer begins as the one before it
         for weights, biases, name in zip(self.coefs_, self.intercepts_, names, strict=True):
             bound = math.sqrt((2 if name == "logistic" else 6) / sum(weights.shape))
@@ -238,17 +237,34 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]
             parts += [Dropout(float(rate)), layer] if rate else [layer]
         return parts
 
+    @property
+    def network_(self) -> Network:
+        """The network behind it, for all else that fastbp does."""
+        return self._network
+
+    @network_.setter
+    def network_(self, network: Network) -> None:
+        if (network.n_in, network.n_out) != (self.n_features_in_, self.n_outputs_):
+            wanted = f"one of {self.n_features_in_} inputs and {self.n_outputs_} outputs"
+            raise ValueError(f"network_: got {network!r}, expected {wanted}")
+        self._network, self.n_layers_ = network, len(network.layers) + 1
+        self.__dict__.pop("_trainer", None)  # that of another network
+        self._attach()
+
     def _attach(self) -> None:
         self.coefs_, self.intercepts_ = list(self.network_.weights), list(self.network_.biases)
 
     def _take_over_coefs(self) -> None:
         """Copy into the network what was put in the place of its views."""
         views = [*self.network_.weights, *self.network_.biases]
-        for view, given in zip(views, [*self.coefs_, *self.intercepts_], strict=True):
-            if given is not view:
-                if np.shape(given) != view.shape:
-                    raise ValueError(f"coefs_, intercepts_: got shape {np.shape(given)}, expected {view.shape}")
-                view[:] = given
+        pairs = zip(views, [*self.coefs_, *self.intercepts_], strict=True)
+        others = [(view, given) for view, given in pairs if given is not view]
+        for view, given in others:
+            if np.shape(given) != view.shape:
+                raise ValueError(f"coefs_, intercepts_: got shape {np.shape(given)}, expected {view.shape}")
+            view[:] = given
+        if others:  # else it is the list that a user may hold
+            self._attach()
 
     def _outputs(self, X: Any) -> np.ndarray:
         """The network's outputs, (n, n_outputs), for what a user gave as X."""
@@ -271,12 +287,12 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        if "network_" in state:  # the network holds the parameters: once is enough
+        if "_network" in state:  # the network holds the parameters: once is enough
             self._take_over_coefs()
             del state["coefs_"], state["intercepts_"]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        if "network_" in state:
+        if "_network" in state:
             self._attach()
