@@ -389,6 +389,20 @@ def test_class_weights_are_sample_weights(rng: np.random.Generator) -> None:
     np.testing.assert_allclose(balanced.coefs_[0], c.coefs_[0], rtol=1e-9)
 
 
+def test_class_weights_of_partial_fit_are_absolute() -> None:
+    x, _ = data("four classes")
+
+    def weights(class_weight: Any, n: int = 1, sample_weight: Any = None) -> np.ndarray:
+        model = MLPClassifier(solver="sgd", momentum=0.0, alpha=0.0, random_state=0, class_weight=class_weight)
+        return model.partial_fit(x[:n], np.arange(n) % 2 + 1, sample_weight, classes=[0, 1, 2]).coefs_[0]
+
+    one, two, four = (weights({1: weight}) for weight in (1, 2, 4))
+    assert (one != two).any()
+    np.testing.assert_allclose(four - two, 2 * (two - one), rtol=0, atol=1e-15)  # rounding of weights below 1
+    np.testing.assert_array_equal(weights({1: 2}, sample_weight=[8.0]), two)  # these are over their mean
+    np.testing.assert_array_equal(weights({0: 5}, 50), weights(None, 50))  # none of class 0 among them
+
+
 @pytest.mark.xfail(not hasattr(fastbp, "Dropout"), reason="there is no fastbp.Dropout", strict=True)
 @pytest.mark.parametrize(("rates", "count"), [(0.5, 1), ((0.2, 0.5), 2), ((0.2, 0.0), 1)])
 def test_dropout(rates: Any, count: int) -> None:

@@ -145,7 +145,8 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]
         sizes = self._hidden_sizes()
         first = not hasattr(self, "network_") or not (self.warm_start or incremental)
         X, y = self._checked(X, y, reset=first)
-        targets, weight = self._targets(y, incremental), self._weight(sample_weight, X, y)
+        targets = self._targets(y, incremental)
+        weight, total = self._weights(sample_weight, X, y, incremental)
         if weight is not None and (weight.min() < 0 or not weight.any()):
             wanted = "some above 0, none below"
             raise ValueError(f"sample_weight, class_weight: got negative numbers or only zeros, expected {wanted}")
@@ -158,7 +159,7 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"hidden_layer_sizes and y: got layers of {units} units, but {was} were fitted before")
         if targets.dtype.kind == "f":
             targets = targets.astype(self.network_.dtype, copy=False)
-        samples = Samples(X, targets, weight)
+        samples = Samples(X, targets, weight, total)
         self._take_over_coefs()
         if self.solver == "lbfgs":
             solvers.fit_lbfgs(self, samples)
@@ -175,9 +176,13 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]
         )  # fmt: skip
         return X, y
 
-    def _weight(self, sample_weight: Any, X: Any, y: np.ndarray) -> np.ndarray | None:
-        """Each sample's weight, float64 (n,); None where all are 1."""
-        return None if sample_weight is None else np.asarray(_check_sample_weight(sample_weight, X, dtype=np.float64))
+    def _weights(
+        self, sample_weight: Any, X: Any, y: np.ndarray, incremental: bool
+    ) -> tuple[np.ndarray | None, float | None]:
+        """Each sample's weight, float64 (n,), None where all are 1; and ``Samples.total``."""
+        if sample_weight is None:
+            return None, None
+        return np.asarray(_check_sample_weight(sample_weight, X, dtype=np.float64)), None
 
     def _hidden_sizes(self) -> list[int]:
         sizes = self.hidden_layer_sizes

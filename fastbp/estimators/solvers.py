@@ -92,7 +92,7 @@ def fit_mini_batches(model: MultilayerPerceptron, samples: Samples, incremental:
 
 def _split(model: MultilayerPerceptron, samples: Samples) -> tuple[Samples, Samples]:
     """The samples to train on, and those that are held out: scikit-learn's split, to the sample."""
-    arrays = [array for array in samples if array is not None]
+    arrays = [array for array in samples[:3] if array is not None]
     stratify = samples.y if is_classifier(model) and model.n_outputs_ == 1 else None
     parts = train_test_split(
         *arrays, random_state=model._random_state, test_size=model.validation_fraction, stratify=stratify
