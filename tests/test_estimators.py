@@ -24,7 +24,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fastbp
 from fastbp import estimators
-from fastbp.callbacks import Callback
+from fastbp.callbacks import Callback, Checkpoint
 from fastbp.estimators import MLPClassifier, MLPRegressor
 
 NAMES = ("MLPClassifier", "MLPRegressor")
@@ -313,33 +313,67 @@ class Diary(Callback):
         self.told: list[str] = []
 
     def on_train_begin(self, trainer: fastbp.Trainer, history: fastbp.History) -> None:
-        self.told.append("begin")
+        self.told.append(f"begin {trainer.run.epochs} of {trainer.run.samples}")
 
     def on_epoch_begin(self, trainer: fastbp.Trainer, epoch: int, history: fastbp.History) -> bool:
         return epoch == 2
 
     def on_epoch_end(self, trainer: fastbp.Trainer, epoch: int, history: fastbp.History) -> None:
-        self.told.append(f"{len(history.cost)} {len(history.accuracy)} {len(history.seconds)}")
+        assert history is trainer.history
+        self.told.append(f"{epoch}: {len(history.cost)} {len(history.accuracy)} {len(history.seconds)}")
+
+    def on_slice_end(self, trainer: fastbp.Trainer, history: fastbp.History) -> None:
+        self.told.append(f"{trainer.run.done} {history.ended_by}")
 
     def on_train_end(self, trainer: fastbp.Trainer, history: fastbp.History) -> None:
-        self.told.append("end")
+        self.told.append(f"end {history.ended_by}")
 
 
-def test_callbacks_of_a_sparse_x_see_epochs_not_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("container", [np.asarray, scipy.sparse.csr_array])
+def test_callbacks_are_told_the_same_of_dense_and_of_sparse_x(
+    container: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    x, y = data("two classes")
+    x = container(x)
+    monkeypatch.setattr("fastbp.estimators.samples.SLICE_BYTES", 8 * 8 * 45)
+    diary, path = Diary(), tmp_path / "run.npz"
+    model = MLPClassifier(callbacks=[diary, Checkpoint(path)], **QUICK | {"batch_size": 20}).fit(x, y)
+    ended = "240 Diary", "end Diary"
+    assert diary.told == ["begin 30 of 120", "0: 1 1 1", "120 ", "1: 2 2 2", "240 ", *ended]
+    assert model.n_iter_ == 2
+    saved = fastbp.Trainer.load(path)
+    assert saved.history.cost == model._trainer.history.cost
+    np.testing.assert_array_equal(saved.network.weights[0], model.coefs_[0])
+    model.set_params(callbacks=[diary]).partial_fit(x, y)
+    assert diary.told[7:] == ["begin 1 of 120", "0: 3 3 3", "120 epochs", "end epochs"]
+
+
+def test_ctrl_c_in_a_sparse_x(monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = data("two classes")
     x = scipy.sparse.csr_array(x)
-    monkeypatch.setattr("fastbp.estimators.samples.SLICE_BYTES", 8 * 8 * 45)
     diary = Diary()
-    model = MLPClassifier(callbacks=[diary], **QUICK | {"batch_size": 20})
-    model.fit(x, y)
-    assert diary.told == ["begin", "1 1 1", "2 2 2", "end"]
-    assert model.n_iter_ == 2
+    monkeypatch.setattr("fastbp.estimators.samples.SLICE_BYTES", 8 * 8 * 45)
 
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
     with pytest.warns(UserWarning, match="interrupted"):
-        MLPClassifier(callbacks=[interrupt], **QUICK).fit(x, y)
+        MLPClassifier(callbacks=[interrupt, diary], **QUICK).fit(x, y)
+    assert diary.told == ["begin 30 of 120", "end KeyboardInterrupt"]
+
+    def interrupted(*given: Any) -> Any:
+        """The slices, and Ctrl-C when the second one is asked for: while ``Trainer.fit`` trains."""
+        for place, part in enumerate(estimators.samples.slices(*given)):
+            if place:
+                signal.raise_signal(signal.SIGINT)
+            yield part
+
+    monkeypatch.setattr("fastbp.estimators.sliced.slices", interrupted)
+    model, diary.told[:] = MLPClassifier(callbacks=[diary], **QUICK | {"batch_size": 20}), []
+    with pytest.warns(UserWarning, match="interrupted"):
+        model.fit(x, y)
+    assert diary.told == ["begin 30 of 120", "40 Ctrl-C", "end Ctrl-C"]
+    assert model._trainer.history.unfinished == 1 / 3
 
 
 def test_the_number_of_threads_changes_no_bit() -> None:

@@ -38,6 +38,8 @@ class Samples(NamedTuple):
 def slices(x: Any, batch_size: int = 1, order: np.ndarray | None = None) -> Iterator[tuple[Any, np.ndarray]]:
     """Yield (places, dense rows) until all are done: a dense ``x`` at once, a sparse one SLICE_BYTES at a time.
 
+    One batch is in one slice, also where it alone takes more than SLICE_BYTES.
+
     Parameters
     ----------
     x : ndarray or CSR matrix, (n, n_in)
