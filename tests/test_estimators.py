@@ -210,10 +210,11 @@ def test_partial_fit_and_warm_start_go_on_as_scikit_learns(kind: str, solver: st
         model.partial_fit(x[:60], y[:60], **first)
         model.partial_fit(x[60:100], y[60:100])  # 40: one smaller batch
         model.partial_fit(x, y)
+        model.set_params(batch_size=N, alpha=0.5).partial_fit(x, y)
     assert_same(*both)
-    assert both[1].t_ == both[0].t_ == 220
+    assert both[1].t_ == both[0].t_ == 340
     for model in both:
-        model.set_params(warm_start=True).fit(x, y)
+        model.set_params(warm_start=True, batch_size=60, alpha=1e-4).fit(x, y)
     assert_same(*both)
 
 
@@ -390,6 +391,33 @@ def test_partial_fit_trains_the_network_of_the_last_fit() -> None:
     model.set_params(solver="adam").partial_fit(x, y)
     assert (model.coefs_[0] != before).any()
     assert model.coefs_[0] is model.network_.weights[0]
+
+
+def test_partial_fit_takes_the_parameters_of_now() -> None:
+    x, y = data("a number")
+    model = MLPRegressor(batch_size=60, n_jobs=1, random_state=0).partial_fit(scipy.sparse.csr_array(x), y)
+    assert (model._trainer.batch_size, model._trainer.shuffle, model._trainer.n_threads) == (60, False, 1)
+    model.set_params(batch_size=20, n_jobs=None).partial_fit(x, y)
+    threads = fastbp.Trainer(model.network_).n_threads
+    assert (model._trainer.batch_size, model._trainer.shuffle, model._trainer.n_threads) == (20, True, threads)
+
+
+OTHERS: dict[str, tuple[dict[str, Any], str]] = {
+    "activation": ({"activation": "tanh"}, "activation: got 'tanh', but 'relu' was fitted before"),
+    "dropout": ({"dropout": 0.5}, r"dropout: got 0\.5, but 0\.0 was fitted before"),
+    "dtype": ({"dtype": "float32"}, "dtype: got 'float32', but 'float64' was fitted before"),
+    "loss": ({"loss": "huber"}, "loss: got 'huber', but 'half_sum_of_squares' was fitted before"),
+    "sizes": ({"hidden_layer_sizes": 3}, r"hidden_layer_sizes and y: got \[3, 1\], but \[100, 1\] was fitted before"),
+}
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize(("parameters", "message"), OTHERS.values(), ids=OTHERS.keys())
+def test_what_goes_on_is_the_same_network(parameters: dict[str, Any], message: str, method: str) -> None:
+    x, y = data("a number")
+    model = MLPRegressor(warm_start=True, **QUICK).fit(x, y).set_params(**parameters)
+    with pytest.raises(ValueError, match=message):
+        getattr(model, method)(x, y)
 
 
 def test_the_network_is_there_for_all_else() -> None:
@@ -585,11 +613,11 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "a name": ({"activation": "swosh"}, "'activation' parameter of MLPClassifier must be"),
     "names": ({"activation": ("relu", "swosh")}, "activation: got 'swosh', expected one of elu, "),
     "too many names": ({"activation": ("relu", "tanh", "relu")}, "activation: got 3 values, expected one for each of"),
-    "no units": ({"hidden_layer_sizes": (3, 0)}, r"hidden_layer_sizes must be > 0, got \[3, 0\]"),
+    "no units": ({"hidden_layer_sizes": (3, 0)}, "hidden_layer_sizes: got 0, expected a whole number of 1"),
     "a share": ({"dropout": 1.0}, "'dropout' parameter of MLPClassifier must be"),
     "shares": ({"dropout": (0.5, 0.5)}, "dropout: got 2 values, expected one for each of the 3 layers"),
     "dropout by lbfgs": ({"dropout": 0.5, "solver": "lbfgs"}, "dropout: got a rate above 0 with solver='lbfgs'"),
-    "no threads": ({"n_jobs": 0}, "n_jobs: got 0"),
+    "no threads": ({"n_jobs": 0, "solver": "lbfgs"}, "'n_jobs' parameter of MLPClassifier must be"),
     "momentum": ({"momentum": 1.0}, "'momentum' parameter of MLPClassifier must be"),
     "a dtype": ({"dtype": "float16"}, "'dtype' parameter of MLPClassifier must be"),
     "alpha": ({"alpha": -1}, "'alpha' parameter of MLPClassifier must be"),
@@ -611,6 +639,8 @@ def test_bad_calls() -> None:
     x, y = data("four classes")
     with pytest.raises(NotFittedError):
         MLPClassifier().predict(x)
+    with pytest.raises(TypeError, match=r"hidden_layer_sizes: got 2\.7, expected a whole number of 1 or more"):
+        MLPClassifier([2.7]).fit(x, y)
     with pytest.raises(ValueError, match="classes must be passed on the first call"):
         MLPClassifier().partial_fit(x, y)
     with pytest.raises(ValueError, match="'balanced' needs all samples"):
@@ -625,7 +655,7 @@ def test_bad_calls() -> None:
         model.partial_fit(x, y, classes=list("abce"))
     with pytest.raises(ValueError, match=r"`y` has classes not in `self\.classes_`"):
         model.partial_fit(x, np.full(N, "e"))
-    with pytest.raises(ValueError, match="hidden_layer_sizes and y: got layers of"):
+    with pytest.raises(ValueError, match="hidden_layer_sizes and y: got "):
         model.set_params(hidden_layer_sizes=3).partial_fit(x, y)
     with pytest.raises(ValueError, match="warm_start can only be used where `y` has the same classes"):
         model.set_params(warm_start=True).fit(x, y > "b")
@@ -634,6 +664,29 @@ def test_bad_calls() -> None:
             MLPClassifier().fit(x, y, weights)
     with pytest.raises(ValueError, match="sample_weight, class_weight: got negative numbers or only zeros"):
         MLPClassifier(class_weight={"a": -1}).fit(x, y)
+
+
+REFUSED: dict[str, tuple[str, dict[str, Any], Any]] = {
+    "weights": ("fit", {}, lambda x, y: (x[:, :5], y + 7, -np.ones(N))),
+    "two outputs": ("partial_fit", {}, lambda x, y: (x, np.eye(4, dtype=int)[y])),
+    "an activation": ("fit", {"activation": ["swosh"]}, lambda x, y: (x, y + 7)),
+    "nothing held out": ("fit", {"early_stopping": True, "validation_fraction": 0.001}, lambda x, y: (x, y + 7)),
+    "partly held out": ("partial_fit", {"early_stopping": True}, lambda x, y: (x, y)),
+    "no threads": ("fit", {"n_jobs": 0}, lambda x, y: (x, y + 7)),
+    "no callback": ("fit", {"callbacks": [3]}, lambda x, y: (x, y + 7)),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("method", "parameters", "given"), REFUSED.values(), ids=REFUSED.keys())
+def test_a_refused_call_changes_nothing(method: str, parameters: dict[str, Any], given: Any, name: str) -> None:
+    x, y = data("four classes")[0], np.arange(N) % 4
+    model = getattr(estimators, name)(**QUICK).fit(x, y).set_params(**parameters)
+    before, parts = vars(model).copy(), [array.copy() for array in model.coefs_]
+    with pytest.raises((TypeError, ValueError)):  # other tests look at what it says
+        getattr(model, method)(*given(x, y))
+    assert vars(model) == before
+    np.testing.assert_array_equal(model.coefs_[0], parts[0])
 
 
 def test_without_scikit_learn_the_extra_is_named() -> None:

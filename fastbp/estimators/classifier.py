@@ -153,7 +153,10 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
                     f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {classes}."
                 )
         kind = self._label_binarizer.y_type_
-        if kind.startswith("multilabel"):
+        several = kind.startswith("multilabel")
+        if several != (y.ndim == 2):
+            raise ValueError(f"y: got shape {y.shape}, expected {'rows of labels' if several else 'classes'} as before")
+        if several:
             labels: np.ndarray = self._label_binarizer.transform(y)
             self.n_outputs_ = labels.shape[1]
             return labels.astype(np.float64)
