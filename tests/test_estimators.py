@@ -590,6 +590,25 @@ def test_ctrl_c_keeps_what_was_learnt() -> None:
     assert model.predict(x).shape == (N,)
 
 
+def test_ctrl_c_keeps_the_last_step_of_lbfgs(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = data("two classes")
+    settings = QUICK | {"solver": "lbfgs", "max_iter": 3}
+    wanted, model = MLPClassifier(**settings).fit(x, y), MLPClassifier(**settings | {"max_iter": 30, "verbose": True})
+
+    def interrupt(*what: Any, **_: Any) -> None:
+        if not str(what[0]).startswith(("Iteration 1,", "Iteration 2,")):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("builtins.print", interrupt)
+    with pytest.warns(UserWarning, match=r"Training interrupted by user\."):
+        model.fit(x, y)
+    assert (model.n_iter_, model.loss_) == (3, wanted.loss_)
+    np.testing.assert_array_equal(model.coefs_[0], wanted.coefs_[0])
+    monkeypatch.setattr(fastbp.Network, "gradient", interrupt)  # before the first step
+    with pytest.warns(UserWarning, match="interrupted"):
+        assert model.fit(x, y).n_iter_ == 0
+
+
 @pytest.mark.filterwarnings("error")
 def test_scikit_learns_warnings_point_at_the_users_line() -> None:
     x, y = data("two classes")

@@ -8,6 +8,7 @@ left for an epoch's last, smaller batch), or its weights' sum, as it is on avera
 from __future__ import annotations
 
 import warnings
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -234,24 +235,28 @@ def fit_lbfgs(model: MultilayerPerceptron, samples: Samples) -> None:
         penalty = l2 / 2 * _squares(model)
         return factor * (value - penalty) + offset + penalty
 
-    steps = 0
+    # The last whole step, for Ctrl-C: the network's parameters may be those of a trial along a line.
+    found = OptimizeResult(x=network.get_parameters().astype(np.float64), fun=np.nan, nit=0, status=None)
 
-    def report(intermediate_result: OptimizeResult) -> None:
-        nonlocal steps
-        steps += 1
-        print(f"Iteration {steps}, loss = {intermediate_result.fun:.8f}")
+    def keep(intermediate_result: OptimizeResult) -> None:
+        found.update(x=intermediate_result.x.copy(), fun=intermediate_result.fun, nit=found.nit + 1)
+        if model.verbose:
+            print(f"Iteration {found.nit}, loss = {found.fun:.8f}")
 
-    found = minimize(
-        cost_and_gradient,
-        network.get_parameters().astype(np.float64),
-        method="L-BFGS-B",
-        jac=True,
-        options={"maxfun": model.max_fun, "maxiter": model.max_iter, "gtol": model.tol},
-        callback=report if model.verbose else None,
-    )
+    with suppress(KeyboardInterrupt):
+        found = minimize(
+            cost_and_gradient,
+            found.x,
+            method="L-BFGS-B",
+            jac=True,
+            options={"maxfun": model.max_fun, "maxiter": model.max_iter, "gtol": model.tol},
+            callback=keep,
+        )
     network.set_parameters(found.x)
     model.n_iter_, model.loss_ = min(found.nit, model.max_iter), loss(found.fun)
-    if found.status != 0:
+    if found.status is None:
+        warnings.warn("Training interrupted by user.", stacklevel=4)
+    elif found.status != 0:
         more = f" Increase max_iter ({model.max_iter}), or" if found.nit >= model.max_iter else ""
         warnings.warn(
             f"lbfgs failed to converge after {model.n_iter_} iteration(s): {found.message}.{more} scale the data.",
