@@ -54,7 +54,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "gradient_log": TRAINER | {"trainer", "history", "hooks", "forensics"},
     "runtime": TRAINER | {"trainer", "_jit"},
     "datasets": {"datasets", "errors", "archive"},
-    "estimators": EDGE | {"estimators", "gradient", "history", "hooks"},
+    "estimators": EDGE | {"estimators", "fitting", "gradient", "history", "hooks", "state"},
     "exchange": EDGE | {"exchange"},
     "report": EDGE | {"report"},
 }

@@ -24,7 +24,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fastbp
 from fastbp import estimators
-from fastbp.callbacks import Callback
+from fastbp.callbacks import Callback, Checkpoint
 from fastbp.estimators import MLPClassifier, MLPRegressor
 
 NAMES = ("MLPClassifier", "MLPRegressor")
@@ -89,10 +89,14 @@ USES_WEIGHTS = (
 )
 
 
-@parametrize_with_checks(
+CHECKS = parametrize_with_checks(
     [MLPClassifier(), MLPRegressor()],
     expected_failed_checks=lambda _: {} if WEIGHTS_ARE_HERE else dict.fromkeys(USES_WEIGHTS, "no sample_weight yet"),
 )
+
+
+# A list: scikit-learn 1.6 and 1.7 give a generator, which pytest 9 refuses.
+@pytest.mark.parametrize(CHECKS.args[0], list(CHECKS.args[1]), **CHECKS.kwargs)
 def test_scikit_learns_checks(estimator: Any, check: Any) -> None:
     check(estimator)
 
@@ -210,10 +214,11 @@ def test_partial_fit_and_warm_start_go_on_as_scikit_learns(kind: str, solver: st
         model.partial_fit(x[:60], y[:60], **first)
         model.partial_fit(x[60:100], y[60:100])  # 40: one smaller batch
         model.partial_fit(x, y)
+        model.set_params(batch_size=N, alpha=0.5).partial_fit(x, y)
     assert_same(*both)
-    assert both[1].t_ == both[0].t_ == 220
+    assert both[1].t_ == both[0].t_ == 340
     for model in both:
-        model.set_params(warm_start=True).fit(x, y)
+        model.set_params(warm_start=True, batch_size=60, alpha=1e-4).fit(x, y)
     assert_same(*both)
 
 
@@ -313,33 +318,67 @@ class Diary(Callback):
         self.told: list[str] = []
 
     def on_train_begin(self, trainer: fastbp.Trainer, history: fastbp.History) -> None:
-        self.told.append("begin")
+        self.told.append(f"begin {trainer.run.epochs} of {trainer.run.samples}")
 
     def on_epoch_begin(self, trainer: fastbp.Trainer, epoch: int, history: fastbp.History) -> bool:
         return epoch == 2
 
     def on_epoch_end(self, trainer: fastbp.Trainer, epoch: int, history: fastbp.History) -> None:
-        self.told.append(f"{len(history.cost)} {len(history.accuracy)} {len(history.seconds)}")
+        assert history is trainer.history
+        self.told.append(f"{epoch}: {len(history.cost)} {len(history.accuracy)} {len(history.seconds)}")
+
+    def on_slice_end(self, trainer: fastbp.Trainer, history: fastbp.History) -> None:
+        self.told.append(f"{trainer.run.done} {history.ended_by}")
 
     def on_train_end(self, trainer: fastbp.Trainer, history: fastbp.History) -> None:
-        self.told.append("end")
+        self.told.append(f"end {history.ended_by}")
 
 
-def test_callbacks_of_a_sparse_x_see_epochs_not_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("container", [np.asarray, scipy.sparse.csr_array])
+def test_callbacks_are_told_the_same_of_dense_and_of_sparse_x(
+    container: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    x, y = data("two classes")
+    x = container(x)
+    monkeypatch.setattr("fastbp.estimators.samples.SLICE_BYTES", 8 * 8 * 45)
+    diary, path = Diary(), tmp_path / "run.npz"
+    model = MLPClassifier(callbacks=[diary, Checkpoint(path)], **QUICK | {"batch_size": 20}).fit(x, y)
+    ended = "240 Diary", "end Diary"
+    assert diary.told == ["begin 30 of 120", "0: 1 1 1", "120 ", "1: 2 2 2", "240 ", *ended]
+    assert model.n_iter_ == 2
+    saved = fastbp.Trainer.load(path)
+    assert saved.history.cost == model._trainer.history.cost
+    np.testing.assert_array_equal(saved.network.weights[0], model.coefs_[0])
+    model.set_params(callbacks=[diary]).partial_fit(x, y)
+    assert diary.told[7:] == ["begin 1 of 120", "0: 3 3 3", "120 epochs", "end epochs"]
+
+
+def test_ctrl_c_in_a_sparse_x(monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = data("two classes")
     x = scipy.sparse.csr_array(x)
-    monkeypatch.setattr("fastbp.estimators.samples.SLICE_BYTES", 8 * 8 * 45)
     diary = Diary()
-    model = MLPClassifier(callbacks=[diary], **QUICK | {"batch_size": 20})
-    model.fit(x, y)
-    assert diary.told == ["begin", "1 1 1", "2 2 2", "end"]
-    assert model.n_iter_ == 2
+    monkeypatch.setattr("fastbp.estimators.samples.SLICE_BYTES", 8 * 8 * 45)
 
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
     with pytest.warns(UserWarning, match="interrupted"):
-        MLPClassifier(callbacks=[interrupt], **QUICK).fit(x, y)
+        MLPClassifier(callbacks=[interrupt, diary], **QUICK).fit(x, y)
+    assert diary.told == ["begin 30 of 120", "end KeyboardInterrupt"]
+
+    def interrupted(*given: Any) -> Any:
+        """The slices, and Ctrl-C when the second one is asked for: while ``Trainer.fit`` trains."""
+        for place, part in enumerate(estimators.samples.slices(*given)):
+            if place:
+                signal.raise_signal(signal.SIGINT)
+            yield part
+
+    monkeypatch.setattr("fastbp.estimators.sliced.slices", interrupted)
+    model, diary.told[:] = MLPClassifier(callbacks=[diary], **QUICK | {"batch_size": 20}), []
+    with pytest.warns(UserWarning, match="interrupted"):
+        model.fit(x, y)
+    assert diary.told == ["begin 30 of 120", "40 Ctrl-C", "end Ctrl-C"]
+    assert model._trainer.history.unfinished == 1 / 3
 
 
 def test_the_number_of_threads_changes_no_bit() -> None:
@@ -356,6 +395,33 @@ def test_partial_fit_trains_the_network_of_the_last_fit() -> None:
     model.set_params(solver="adam").partial_fit(x, y)
     assert (model.coefs_[0] != before).any()
     assert model.coefs_[0] is model.network_.weights[0]
+
+
+def test_partial_fit_takes_the_parameters_of_now() -> None:
+    x, y = data("a number")
+    model = MLPRegressor(batch_size=60, n_jobs=1, random_state=0).partial_fit(scipy.sparse.csr_array(x), y)
+    assert (model._trainer.batch_size, model._trainer.shuffle, model._trainer.n_threads) == (60, False, 1)
+    model.set_params(batch_size=20, n_jobs=None).partial_fit(x, y)
+    threads = fastbp.Trainer(model.network_).n_threads
+    assert (model._trainer.batch_size, model._trainer.shuffle, model._trainer.n_threads) == (20, True, threads)
+
+
+OTHERS: dict[str, tuple[dict[str, Any], str]] = {
+    "activation": ({"activation": "tanh"}, "activation: got 'tanh', but 'relu' was fitted before"),
+    "dropout": ({"dropout": 0.5}, r"dropout: got 0\.5, but 0\.0 was fitted before"),
+    "dtype": ({"dtype": "float32"}, "dtype: got 'float32', but 'float64' was fitted before"),
+    "loss": ({"loss": "huber"}, "loss: got 'huber', but 'half_sum_of_squares' was fitted before"),
+    "sizes": ({"hidden_layer_sizes": 3}, r"hidden_layer_sizes and y: got \[3, 1\], but \[100, 1\] was fitted before"),
+}
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize(("parameters", "message"), OTHERS.values(), ids=OTHERS.keys())
+def test_what_goes_on_is_the_same_network(parameters: dict[str, Any], message: str, method: str) -> None:
+    x, y = data("a number")
+    model = MLPRegressor(warm_start=True, **QUICK).fit(x, y).set_params(**parameters)
+    with pytest.raises(ValueError, match=message):
+        getattr(model, method)(x, y)
 
 
 def test_the_network_is_there_for_all_else() -> None:
@@ -387,6 +453,20 @@ def test_class_weights_are_sample_weights(rng: np.random.Generator) -> None:
     counts = dict(zip(*np.unique(y, return_counts=True), strict=True))
     c = MLPClassifier(**QUICK).fit(x, y, [N / 4 / counts[label] for label in y])
     np.testing.assert_allclose(balanced.coefs_[0], c.coefs_[0], rtol=1e-9)
+
+
+def test_class_weights_of_partial_fit_are_absolute() -> None:
+    x, _ = data("four classes")
+
+    def weights(class_weight: Any, n: int = 1, sample_weight: Any = None) -> np.ndarray:
+        model = MLPClassifier(solver="sgd", momentum=0.0, alpha=0.0, random_state=0, class_weight=class_weight)
+        return model.partial_fit(x[:n], np.arange(n) % 2 + 1, sample_weight, classes=[0, 1, 2]).coefs_[0]
+
+    one, two, four = (weights({1: weight}) for weight in (1, 2, 4))
+    assert (one != two).any()
+    np.testing.assert_allclose(four - two, 2 * (two - one), rtol=0, atol=1e-15)  # rounding of weights below 1
+    np.testing.assert_array_equal(weights({1: 2}, sample_weight=[8.0]), two)  # these are over their mean
+    np.testing.assert_array_equal(weights({0: 5}, 50), weights(None, 50))  # none of class 0 among them
 
 
 @pytest.mark.xfail(not hasattr(fastbp, "Dropout"), reason="there is no fastbp.Dropout", strict=True)
@@ -476,6 +556,29 @@ def test_parameters_put_in_place_count() -> None:
         model.predict(x)
 
 
+def test_training_goes_on_from_parameters_put_in_place() -> None:
+    x, y = data("four classes")
+    model = MLPClassifier(**QUICK).fit(x, y)
+    model.coefs_[0] = begun = np.full_like(model.coefs_[0], 0.1)
+    model.partial_fit(x, y)
+    assert model.coefs_[0] is model.network_.weights[0]
+    assert (model.coefs_[0] != begun).all()
+    assert (begun == 0.1).all()
+
+
+def test_a_network_put_in_place_counts(tmp_path: Any) -> None:
+    x, y = data("four classes")
+    model, other = (MLPClassifier(**QUICK | {"random_state": seed}).fit(x, y) for seed in (0, 1))
+    other.network_.save(tmp_path / "net.npz")
+    model.network_ = fastbp.Network.load(tmp_path / "net.npz")
+    np.testing.assert_array_equal(model.predict_proba(x), other.predict_proba(x))
+    model.partial_fit(x, y)
+    assert model._trainer.network is model.network_
+    assert (model.coefs_[0] != other.coefs_[0]).any()
+    with pytest.raises(ValueError, match=r"network_: got Network\(8, .*expected one of 8 inputs and 4 outputs"):
+        model.network_ = fastbp.Network(8, [fastbp.Dense(3, "softmax")])
+
+
 # ------------------------------------------------------------ when something is wrong
 def test_ctrl_c_keeps_what_was_learnt() -> None:
     x, y = data("two classes")
@@ -489,6 +592,25 @@ def test_ctrl_c_keeps_what_was_learnt() -> None:
         model.fit(x, y)
     assert model.n_iter_ == len(model.loss_curve_) == 4
     assert model.predict(x).shape == (N,)
+
+
+def test_ctrl_c_keeps_the_last_step_of_lbfgs(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = data("two classes")
+    settings = QUICK | {"solver": "lbfgs", "max_iter": 3}
+    wanted, model = MLPClassifier(**settings).fit(x, y), MLPClassifier(**settings | {"max_iter": 30, "verbose": True})
+
+    def interrupt(*what: Any, **_: Any) -> None:
+        if not str(what[0]).startswith(("Iteration 1,", "Iteration 2,")):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("builtins.print", interrupt)
+    with pytest.warns(UserWarning, match=r"Training interrupted by user\."):
+        model.fit(x, y)
+    assert (model.n_iter_, model.loss_) == (3, wanted.loss_)
+    np.testing.assert_array_equal(model.coefs_[0], wanted.coefs_[0])
+    monkeypatch.setattr(fastbp.Network, "gradient", interrupt)  # before the first step
+    with pytest.warns(UserWarning, match="interrupted"):
+        assert model.fit(x, y).n_iter_ == 0
 
 
 @pytest.mark.filterwarnings("error")
@@ -514,11 +636,11 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "a name": ({"activation": "swosh"}, "'activation' parameter of MLPClassifier must be"),
     "names": ({"activation": ("relu", "swosh")}, "activation: got 'swosh', expected one of elu, "),
     "too many names": ({"activation": ("relu", "tanh", "relu")}, "activation: got 3 values, expected one for each of"),
-    "no units": ({"hidden_layer_sizes": (3, 0)}, r"hidden_layer_sizes must be > 0, got \[3, 0\]"),
+    "no units": ({"hidden_layer_sizes": (3, 0)}, "hidden_layer_sizes: got 0, expected a whole number of 1"),
     "a share": ({"dropout": 1.0}, "'dropout' parameter of MLPClassifier must be"),
     "shares": ({"dropout": (0.5, 0.5)}, "dropout: got 2 values, expected one for each of the 3 layers"),
     "dropout by lbfgs": ({"dropout": 0.5, "solver": "lbfgs"}, "dropout: got a rate above 0 with solver='lbfgs'"),
-    "no threads": ({"n_jobs": 0}, "n_jobs: got 0"),
+    "no threads": ({"n_jobs": 0, "solver": "lbfgs"}, "'n_jobs' parameter of MLPClassifier must be"),
     "momentum": ({"momentum": 1.0}, "'momentum' parameter of MLPClassifier must be"),
     "a dtype": ({"dtype": "float16"}, "'dtype' parameter of MLPClassifier must be"),
     "alpha": ({"alpha": -1}, "'alpha' parameter of MLPClassifier must be"),
@@ -540,6 +662,8 @@ def test_bad_calls() -> None:
     x, y = data("four classes")
     with pytest.raises(NotFittedError):
         MLPClassifier().predict(x)
+    with pytest.raises(TypeError, match=r"hidden_layer_sizes: got 2\.7, expected a whole number of 1 or more"):
+        MLPClassifier([2.7]).fit(x, y)
     with pytest.raises(ValueError, match="classes must be passed on the first call"):
         MLPClassifier().partial_fit(x, y)
     with pytest.raises(ValueError, match="'balanced' needs all samples"):
@@ -554,7 +678,7 @@ def test_bad_calls() -> None:
         model.partial_fit(x, y, classes=list("abce"))
     with pytest.raises(ValueError, match=r"`y` has classes not in `self\.classes_`"):
         model.partial_fit(x, np.full(N, "e"))
-    with pytest.raises(ValueError, match="hidden_layer_sizes and y: got layers of"):
+    with pytest.raises(ValueError, match="hidden_layer_sizes and y: got "):
         model.set_params(hidden_layer_sizes=3).partial_fit(x, y)
     with pytest.raises(ValueError, match="warm_start can only be used where `y` has the same classes"):
         model.set_params(warm_start=True).fit(x, y > "b")
@@ -563,6 +687,29 @@ def test_bad_calls() -> None:
             MLPClassifier().fit(x, y, weights)
     with pytest.raises(ValueError, match="sample_weight, class_weight: got negative numbers or only zeros"):
         MLPClassifier(class_weight={"a": -1}).fit(x, y)
+
+
+REFUSED: dict[str, tuple[str, dict[str, Any], Any]] = {
+    "weights": ("fit", {}, lambda x, y: (x[:, :5], y + 7, -np.ones(N))),
+    "two outputs": ("partial_fit", {}, lambda x, y: (x, np.eye(4, dtype=int)[y])),
+    "an activation": ("fit", {"activation": ["swosh"]}, lambda x, y: (x, y + 7)),
+    "nothing held out": ("fit", {"early_stopping": True, "validation_fraction": 0.001}, lambda x, y: (x, y + 7)),
+    "partly held out": ("partial_fit", {"early_stopping": True}, lambda x, y: (x, y)),
+    "no threads": ("fit", {"n_jobs": 0}, lambda x, y: (x, y + 7)),
+    "no callback": ("fit", {"callbacks": [3]}, lambda x, y: (x, y + 7)),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("method", "parameters", "given"), REFUSED.values(), ids=REFUSED.keys())
+def test_a_refused_call_changes_nothing(method: str, parameters: dict[str, Any], given: Any, name: str) -> None:
+    x, y = data("four classes")[0], np.arange(N) % 4
+    model = getattr(estimators, name)(**QUICK).fit(x, y).set_params(**parameters)
+    before, parts = vars(model).copy(), [array.copy() for array in model.coefs_]
+    with pytest.raises((TypeError, ValueError)):  # other tests look at what it says
+        getattr(model, method)(*given(x, y))
+    assert vars(model) == before
+    np.testing.assert_array_equal(model.coefs_[0], parts[0])
 
 
 def test_without_scikit_learn_the_extra_is_named() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -18,7 +17,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from ..layers import Dense
+from ..hooks import as_callbacks
+from ..layers import Dense, count
 from ..model import Network
 from ..trainer import Trainer
 from . import solvers
@@ -40,7 +40,8 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]
     """The parts of an estimator that do not depend on what the outputs mean.
 
     ``network_`` holds the parameters, and ``coefs_`` and ``intercepts_`` are views of it. Arrays that a user puts in
-    their place count too: they are copied into the network before it is used.
+    their place count too: they are copied into the network before it is used, and are views again. So does a network
+    put in the place of ``network_``.
     """
 
     hidden_layer_sizes: Any
@@ -71,6 +72,7 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]
     n_jobs: int | None
     callbacks: Sequence[Callable[..., Any]] | None
     dtype: str | None
+    _network: Network
     _trainer: Trainer
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -78,7 +80,7 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]
         "activation": [StrOptions(set(ACTIVATIONS)), "array-like"],
         "momentum": [Interval(Real, 0, 1, closed="left")],  # 1 never comes to rest
         "dropout": [Interval(Real, 0, 1, closed="left"), "array-like"],
-        "n_jobs": [Integral, None],
+        "n_jobs": [Interval(Integral, 1, None, closed="left"), Interval(Integral, None, -1, closed="right"), None],
         "callbacks": ["array-like", None],
         "dtype": [StrOptions({"float32", "float64"}), None],
     }
@@ -139,30 +141,46 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]
         return self._fit(X, y, sample_weight, incremental=True)
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, incremental: bool) -> Self:
+        before = vars(self).copy()
+        try:
+            samples, held_out = self._prepared(X, y, sample_weight, incremental)
+        except Exception:
+            self.__dict__ = before  # what is refused changes nothing
+            raise
+        if self.solver == "lbfgs":
+            solvers.fit_lbfgs(self, samples)
+        else:
+            solvers.fit_mini_batches(self, samples, held_out, incremental)
+        return self
+
+    def _prepared(self, X: Any, y: Any, sample_weight: Any, incremental: bool) -> tuple[Samples, Samples | None]:
+        """What to train on and what is held out, for a network that is there and suits; or an error."""
         self._validate_params()
+        as_callbacks(self.callbacks or ())
         sizes = self._hidden_sizes()
         first = not hasattr(self, "network_") or not (self.warm_start or incremental)
         X, y = self._checked(X, y, reset=first)
-        targets, weight = self._targets(y, incremental), self._weight(sample_weight, X, y)
+        targets = self._targets(y, incremental)
+        weight, total = self._weights(sample_weight, X, y, incremental)
         if weight is not None and (weight.min() < 0 or not weight.any()):
             wanted = "some above 0, none below"
             raise ValueError(f"sample_weight, class_weight: got negative numbers or only zeros, expected {wanted}")
         self._random_state = check_random_state(self.random_state)
-        units = [X.shape[1], *sizes, self.n_outputs_]
+        self.out_activation_, last, cost = self._output()
+        layers = self._layers([*sizes, self.n_outputs_], last)
         if first:
-            self._build(units, X.dtype)
-        elif [w.shape for w in self.coefs_] != list(pairwise(units)):
-            was = [self.n_features_in_, *(len(b) for b in self.intercepts_)]
-            raise ValueError(f"hidden_layer_sizes and y: got layers of {units} units, but {was} were fitted before")
+            self._build(layers, cost, X.dtype)
+        else:
+            self._check_same(layers, cost)
         if targets.dtype.kind == "f":
             targets = targets.astype(self.network_.dtype, copy=False)
-        samples = Samples(X, targets, weight)
+        samples = Samples(X, targets, weight, total)
         self._take_over_coefs()
-        if self.solver == "lbfgs":
-            solvers.fit_lbfgs(self, samples)
-        else:
-            solvers.fit_mini_batches(self, samples, incremental)
-        return self
+        if self.solver == "lbfgs" or not self.early_stopping:
+            return samples, None
+        if incremental:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        return solvers.split(self, samples)
 
     def _checked(self, X: Any, y: Any, reset: bool) -> tuple[Any, np.ndarray]:
         """X as the network's numbers, C-contiguous or CSR, and y as an array."""
@@ -173,16 +191,17 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]
         )  # fmt: skip
         return X, y
 
-    def _weight(self, sample_weight: Any, X: Any, y: np.ndarray) -> np.ndarray | None:
-        """Each sample's weight, float64 (n,); None where all are 1."""
-        return None if sample_weight is None else np.asarray(_check_sample_weight(sample_weight, X, dtype=np.float64))
+    def _weights(
+        self, sample_weight: Any, X: Any, y: np.ndarray, incremental: bool
+    ) -> tuple[np.ndarray | None, float | None]:
+        """Each sample's weight, float64 (n,), None where all are 1; and ``Samples.total``."""
+        if sample_weight is None:
+            return None, None
+        return np.asarray(_check_sample_weight(sample_weight, X, dtype=np.float64)), None
 
     def _hidden_sizes(self) -> list[int]:
         sizes = self.hidden_layer_sizes
-        sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
-        if np.any(np.array(sizes) <= 0):
-            raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
-        return sizes
+        return [count("hidden_layer_sizes", size) for size in (sizes if hasattr(sizes, "__iter__") else [sizes])]
 
     def _per_layer(self, name: str, sizes: int, what: str) -> list[Any]:
         """A parameter that is one value for all layers, or one for each."""
@@ -195,23 +214,22 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]
         return values
 
     # ------------------------------------------------------------ the network
-    def _build(self, units: list[int], dtype: Any) -> None:
-        """A new network with scikit-learn's initial parameters, number for number, and empty records."""
-        names = self._per_layer("activation", len(units) - 2, "hidden layers")
+    def _layers(self, sizes: list[int], last: str) -> list[Dense]:
+        """The layers that the parameters ask for; ``last``: the output's activation."""
+        names = self._per_layer("activation", len(sizes) - 1, "hidden layers")
         for name in names:
             if name not in ACTIVATIONS:
                 raise ValueError(f"activation: got {name!r}, expected one of {', '.join(sorted(ACTIVATIONS))}")
-        self.out_activation_, last, cost = self._output()
+        activations = [*(ACTIVATIONS[name] for name in names), last]
+        rows = zip(sizes, activations, self._rates(len(sizes)), strict=True)
+        return [Dense(n, activation, initializer="zeros", dropout=rate) for n, activation, rate in rows]
+
+    def _build(self, layers: list[Dense], cost: str, dtype: Any) -> None:
+        """A new network with scikit-learn's initial parameters, number for number, and empty records."""
         # A line search fails on float32's noise; scikit-learn's L-BFGS ends in float64 too.
         dtype = np.float64 if self.solver == "lbfgs" and self.dtype is None else dtype
-        dense = [
-            Dense(int(n), activation, initializer="zeros")
-            for n, activation in zip(units[1:], [*(ACTIVATIONS[name] for name in names), last], strict=True)
-        ]
-        self.network_ = Network(units[0], self._with_dropout(dense), cost=cost, dtype=dtype)
-        self.__dict__.pop("_trainer", None)  # that of another network
-        self.n_layers_ = len(units)
-        self._attach()
+        self.network_ = Network(self.n_features_in_, layers, cost=cost, dtype=dtype)
+        names = self._per_layer("activation", len(layers) - 1, "hidden layers")
         names.append(names[-1] if names else self.activation)  # the last layer begins as the one before it
         for weights, biases, name in zip(self.coefs_, self.intercepts_, names, strict=True):
             bound = math.sqrt((2 if name == "logistic" else 6) / sum(weights.shape))
@@ -221,22 +239,43 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]
         if self.solver != "lbfgs":
             solvers.begin_records(self)
 
-    def _with_dropout(self, layers: list[Dense]) -> list[Any]:
-        """The layers with a Dropout before each whose inputs are to be dropped."""
-        if isinstance(self.dropout, Real):
-            rates = [0.0] + [self.dropout] * (len(layers) - 1)
-        else:
-            rates = self._per_layer("dropout", len(layers), "layers of weights, the first one's rate being for X")
-        if not any(rates):
-            return list(layers)
-        if self.solver == "lbfgs":
-            raise ValueError("dropout: got a rate above 0 with solver='lbfgs', expected 'sgd' or 'adam'")
-        from ..layers import Dropout
+    def _check_same(self, layers: list[Dense], cost: str) -> None:
+        """Refuse parameters of another network than the one that goes on."""
+        network = self.network_
+        pairs = list(zip(layers, network.layers, strict=False))
+        for name, now, was in [
+            ("hidden_layer_sizes and y", [layer.n for layer in layers], [layer.n for layer in network.layers]),
+            *(("activation", now.activation, was.activation) for now, was in pairs),
+            *(("dropout", now.dropout, was.dropout) for now, was in pairs),
+            ("loss", cost, network.cost_name),
+            ("dtype", self.dtype or network.dtype.name, network.dtype.name),
+        ]:
+            if now != was:
+                raise ValueError(f"{name}: got {now!r}, but {was!r} was fitted before")
 
-        parts: list[Any] = []
-        for rate, layer in zip(rates, layers, strict=True):
-            parts += [Dropout(float(rate)), layer] if rate else [layer]
-        return parts
+    def _rates(self, n_layers: int) -> list[float]:
+        """The share of its inputs that each layer drops."""
+        if isinstance(self.dropout, Real):
+            rates: list[Any] = [0.0] + [self.dropout] * (n_layers - 1)
+        else:
+            rates = self._per_layer("dropout", n_layers, "layers of weights, the first one's rate being for X")
+        if any(rates) and self.solver == "lbfgs":
+            raise ValueError("dropout: got a rate above 0 with solver='lbfgs', expected 'sgd' or 'adam'")
+        return rates
+
+    @property
+    def network_(self) -> Network:
+        """The network behind it, for all else that fastbp does."""
+        return self._network
+
+    @network_.setter
+    def network_(self, network: Network) -> None:
+        if (network.n_in, network.n_out) != (self.n_features_in_, self.n_outputs_):
+            wanted = f"one of {self.n_features_in_} inputs and {self.n_outputs_} outputs"
+            raise ValueError(f"network_: got {network!r}, expected {wanted}")
+        self._network, self.n_layers_ = network, len(network.layers) + 1
+        self.__dict__.pop("_trainer", None)  # that of another network
+        self._attach()
 
     def _attach(self) -> None:
         self.coefs_, self.intercepts_ = list(self.network_.weights), list(self.network_.biases)
@@ -244,11 +283,14 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]
     def _take_over_coefs(self) -> None:
         """Copy into the network what was put in the place of its views."""
         views = [*self.network_.weights, *self.network_.biases]
-        for view, given in zip(views, [*self.coefs_, *self.intercepts_], strict=True):
-            if given is not view:
-                if np.shape(given) != view.shape:
-                    raise ValueError(f"coefs_, intercepts_: got shape {np.shape(given)}, expected {view.shape}")
-                view[:] = given
+        pairs = zip(views, [*self.coefs_, *self.intercepts_], strict=True)
+        others = [(view, given) for view, given in pairs if given is not view]
+        for view, given in others:
+            if np.shape(given) != view.shape:
+                raise ValueError(f"coefs_, intercepts_: got shape {np.shape(given)}, expected {view.shape}")
+            view[:] = given
+        if others:  # else it is the list that a user may hold
+            self._attach()
 
     def _outputs(self, X: Any) -> np.ndarray:
         """The network's outputs, (n, n_outputs), for what a user gave as X."""
@@ -271,12 +313,12 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        if "network_" in state:  # the network holds the parameters: once is enough
+        if "_network" in state:  # the network holds the parameters: once is enough
             self._take_over_coefs()
             del state["coefs_"], state["intercepts_"]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        if "network_" in state:
+        if "_network" in state:
             self._attach()

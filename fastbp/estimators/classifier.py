@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target, unique_labels
 from sklearn.utils.validation import check_is_fitted, column_or_1d
@@ -29,12 +29,15 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         As in ``sklearn.neural_network.MLPClassifier``. ``activation`` may also be sigmoid, leaky_relu, elu, softplus,
         gelu, or a sequence of names, one for each hidden layer.
     class_weight : dict, "balanced", list of dict or None
-        What every class counts in the loss, times ``sample_weight``. "balanced": n_samples / (n_classes * samples of
-        the class).
+        What every class counts in the loss, times ``sample_weight``; a class that is not named counts 1. "balanced":
+        n_samples / (n_classes * samples of the class). For several labels, a dict for each with weights of 0 and 1.
+        ``fit`` divides by the mean of all weights; ``partial_fit``, which sees a part of the classes, by that of
+        ``sample_weight`` alone.
     dropout : float or sequence of float
         Share of every hidden layer's outputs to drop while training, or one share for X and for each hidden layer.
     n_jobs : int or None
-        Threads to train with; None and -1: all CPUs that the process may use. The result does not depend on it.
+        Threads to train with; None and -1: all CPUs that the process may use. The result does not depend on it. Solver
+        "lbfgs" and predictions take all CPUs.
     callbacks : sequence or None
         For ``Trainer.fit``; without effect on solver "lbfgs".
     dtype : {"float32", "float64"} or None
@@ -151,7 +154,10 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
                     f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {classes}."
                 )
         kind = self._label_binarizer.y_type_
-        if kind.startswith("multilabel"):
+        several = kind.startswith("multilabel")
+        if several != (y.ndim == 2):
+            raise ValueError(f"y: got shape {y.shape}, expected {'rows of labels' if several else 'classes'} as before")
+        if several:
             labels: np.ndarray = self._label_binarizer.transform(y)
             self.n_outputs_ = labels.shape[1]
             return labels.astype(np.float64)
@@ -159,12 +165,20 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         self.n_outputs_ = len(self.classes_) if kind == "multiclass" else 1
         return places if kind == "multiclass" else places.astype(np.float64)
 
-    def _weight(self, sample_weight: Any, X: Any, y: np.ndarray) -> np.ndarray | None:
-        weight = super()._weight(sample_weight, X, y)
+    def _weights(
+        self, sample_weight: Any, X: Any, y: np.ndarray, incremental: bool
+    ) -> tuple[np.ndarray | None, float | None]:
+        weight, total = super()._weights(sample_weight, X, y, incremental)
         if self.class_weight is None:
-            return weight
-        by_class: np.ndarray = compute_sample_weight(self.class_weight, y)
-        return by_class if weight is None else weight * by_class
+            return weight, total
+        if y.ndim == 1:  # a chunk need not have all classes
+            weights = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
+            by_class = weights[np.searchsorted(self.classes_, y)]
+        else:
+            by_class = compute_sample_weight(self.class_weight, y)
+        if incremental:  # over a chunk's mean, they would count nothing where all are of one class
+            total = Samples(X, y, weight).total_weight
+        return by_class if weight is None else weight * by_class, total
 
     def _output(self) -> tuple[str, str, str]:
         if self._label_binarizer.y_type_ == "multiclass":

@@ -41,7 +41,8 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
     dropout : float or sequence of float
         Share of every hidden layer's outputs to drop while training, or one share for X and for each hidden layer.
     n_jobs : int or None
-        Threads to train with; None and -1: all CPUs that the process may use. The result does not depend on it.
+        Threads to train with; None and -1: all CPUs that the process may use. The result does not depend on it. Solver
+        "lbfgs" and predictions take all CPUs.
     callbacks : sequence or None
         For ``Trainer.fit``; without effect on solver "lbfgs".
     dtype : {"float32", "float64"} or None

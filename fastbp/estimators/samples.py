@@ -19,21 +19,26 @@ class Samples(NamedTuple):
     x: Any  # (n, n_in), C-contiguous or CSR
     y: np.ndarray  # (n,) int64 classes, or (n, n_out) numbers
     weight: np.ndarray | None  # float64 (n,)
+    total: float | None = None  # what the weights are relative to, where it is not their sum
 
     @property
     def total_weight(self) -> float:
-        """The sum of the weights: n without any."""
+        """The sum of the weights, or what stands for it: n without any."""
+        if self.total is not None:
+            return self.total
         return float(self.x.shape[0] if self.weight is None else self.weight.sum())
 
     def weights_of(self, places: Any) -> dict[str, Any]:
-        """The argument ``sample_weight`` for some of the samples, with all weights' mean made 1; none without any."""
+        """The argument ``sample_weight`` for some of the samples, all over ``total_weight`` / n; none without any."""
         if self.weight is None:
             return {}
-        return {"sample_weight": self.weight[places] * (len(self.weight) / self.weight.sum())}
+        return {"sample_weight": self.weight[places] * (len(self.weight) / self.total_weight)}
 
 
 def slices(x: Any, batch_size: int = 1, order: np.ndarray | None = None) -> Iterator[tuple[Any, np.ndarray]]:
     """Yield (places, dense rows) until all are done: a dense ``x`` at once, a sparse one SLICE_BYTES at a time.
+
+    One batch is in one slice, also where it alone takes more than SLICE_BYTES.
 
     Parameters
     ----------

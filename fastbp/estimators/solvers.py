@@ -8,6 +8,7 @@ left for an epoch's last, smaller batch), or its weights' sum, as it is on avera
 from __future__ import annotations
 
 import warnings
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -55,13 +56,10 @@ def begin_records(model: MultilayerPerceptron) -> None:
 
 
 # ------------------------------------------------------------ mini-batches
-def fit_mini_batches(model: MultilayerPerceptron, samples: Samples, incremental: bool) -> None:
+def fit_mini_batches(
+    model: MultilayerPerceptron, samples: Samples, held_out: Samples | None, incremental: bool
+) -> None:
     """Train with ``Trainer``: one epoch if ``incremental``, else until scikit-learn's rules say stop."""
-    if model.early_stopping and incremental:
-        raise ValueError("partial_fit does not support early_stopping=True")
-    held_out = None
-    if model.early_stopping:
-        samples, held_out = _split(model, samples)
     trainer = _trainer(model, samples, incremental)
     watch = Watch(model, trainer, samples, held_out)
     epochs = 1 if incremental else model.max_iter
@@ -90,9 +88,9 @@ def fit_mini_batches(model: MultilayerPerceptron, samples: Samples, incremental:
         model.network_.set_parameters(watch.best_parameters)
 
 
-def _split(model: MultilayerPerceptron, samples: Samples) -> tuple[Samples, Samples]:
+def split(model: MultilayerPerceptron, samples: Samples) -> tuple[Samples, Samples]:
     """The samples to train on, and those that are held out: scikit-learn's split, to the sample."""
-    arrays = [array for array in samples if array is not None]
+    arrays = [array for array in samples[:3] if array is not None]
     stratify = samples.y if is_classifier(model) and model.n_outputs_ == 1 else None
     parts = train_test_split(
         *arrays, random_state=model._random_state, test_size=model.validation_fraction, stratify=stratify
@@ -113,17 +111,14 @@ def _trainer(model: MultilayerPerceptron, samples: Samples, incremental: bool) -
         )
     l2 = model.alpha / (min(batch_size, n) * samples.total_weight / n)
     if incremental and hasattr(model, "_trainer"):
-        model._trainer.optimizer = replace(model._trainer.optimizer, l2=l2)
-        return model._trainer
-    model._trainer = Trainer(
-        model.network_,
-        _optimizer(model, l2),
-        batch_size=batch_size,
-        n_threads=_n_threads(model.n_jobs),
-        seed=int(model._random_state.randint(np.iinfo(np.int32).max)),
-        shuffle=model.shuffle and not issparse(samples.x),
-    )
-    return model._trainer
+        trainer = model._trainer
+        trainer.optimizer = replace(trainer.optimizer, l2=l2)
+    else:
+        seed = int(model._random_state.randint(np.iinfo(np.int32).max))
+        trainer = model._trainer = Trainer(model.network_, _optimizer(model, l2), seed=seed)
+    trainer.batch_size, trainer.n_threads = batch_size, _threads.check(_n_threads(model.n_jobs))
+    trainer.shuffle = model.shuffle and not issparse(samples.x)
+    return trainer
 
 
 def _optimizer(model: MultilayerPerceptron, l2: float) -> Optimizer:
@@ -136,8 +131,6 @@ def _optimizer(model: MultilayerPerceptron, l2: float) -> Optimizer:
 
 def _n_threads(n_jobs: int | None) -> int | None:
     """Threads for scikit-learn's ``n_jobs``: None and -1 are all, -2 all but one."""
-    if n_jobs == 0:
-        raise ValueError("n_jobs: got 0, expected 1 or more, -1 or None for all CPUs, -2 for all but one, ...")
     if n_jobs is None or n_jobs > 0:
         return n_jobs
     return max(1, _threads.available() + 1 + n_jobs)
@@ -242,24 +235,28 @@ def fit_lbfgs(model: MultilayerPerceptron, samples: Samples) -> None:
         penalty = l2 / 2 * _squares(model)
         return factor * (value - penalty) + offset + penalty
 
-    steps = 0
+    # The last whole step, for Ctrl-C: the network's parameters may be those of a trial along a line.
+    found = OptimizeResult(x=network.get_parameters().astype(np.float64), fun=np.nan, nit=0, status=None)
 
-    def report(intermediate_result: OptimizeResult) -> None:
-        nonlocal steps
-        steps += 1
-        print(f"Iteration {steps}, loss = {intermediate_result.fun:.8f}")
+    def keep(intermediate_result: OptimizeResult) -> None:
+        found.update(x=intermediate_result.x.copy(), fun=intermediate_result.fun, nit=found.nit + 1)
+        if model.verbose:
+            print(f"Iteration {found.nit}, loss = {found.fun:.8f}")
 
-    found = minimize(
-        cost_and_gradient,
-        network.get_parameters().astype(np.float64),
-        method="L-BFGS-B",
-        jac=True,
-        options={"maxfun": model.max_fun, "maxiter": model.max_iter, "gtol": model.tol},
-        callback=report if model.verbose else None,
-    )
+    with suppress(KeyboardInterrupt):
+        found = minimize(
+            cost_and_gradient,
+            found.x,
+            method="L-BFGS-B",
+            jac=True,
+            options={"maxfun": model.max_fun, "maxiter": model.max_iter, "gtol": model.tol},
+            callback=keep,
+        )
     network.set_parameters(found.x)
     model.n_iter_, model.loss_ = min(found.nit, model.max_iter), loss(found.fun)
-    if found.status != 0:
+    if found.status is None:
+        warnings.warn("Training interrupted by user.", stacklevel=4)
+    elif found.status != 0:
         more = f" Increase max_iter ({model.max_iter}), or" if found.nit >= model.max_iter else ""
         warnings.warn(
             f"lbfgs failed to converge after {model.n_iter_} iteration(s): {found.message}.{more} scale the data.",
