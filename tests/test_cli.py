@@ -160,6 +160,8 @@ USAGE: dict[str, str] = {
     "train --epochs 0": "--epochs",
     "train --epochs 1.5": "--epochs",
     "train --data minst": "--data: .*'mnist'",
+    "train --data {tmp}/nope": "--data: .*nope.* or a folder",
+    "report {run} --data ./nope": "--data: .*nope.* or a folder",
     "train --data {folder} --layers 36": "--layers",
     "train --data {folder} --layers 36,0,3": "--layers",
     "train --data {folder} --layers 36,x,3": "--layers",
@@ -200,7 +202,7 @@ def test_usage_errors(
     line: str, folder: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    err = refused(cli.main(line.format(folder=folder, model=model).split()), 2)
+    err = refused(cli.main(line.format(folder=folder, model=model, run=model.parent, tmp=tmp_path).split()), 2)
     message = err.split(": ", 1)[1]
     assert re.search(USAGE[line], message), message
     assert "--help)" in err
@@ -209,7 +211,6 @@ def test_usage_errors(
 
 WRONG: dict[str, str] = {
     "train --data {tmp}": "train-images",
-    "train --data {tmp}/absent": "absent",
     "evaluate absent.npz --data {folder}": "absent.npz",
     "evaluate {tmp}/text.npz --data {folder}": "text.npz",
     "predict {tmp}/text.npz a.png": "text.npz",

@@ -73,7 +73,7 @@ def test_the_config_tells_every_setting(train: Train, folder: Path, tmp_path: Pa
     ]
     assert train(tmp_path, "--quiet", *options) == 0
     config = json.loads((tmp_path / "config.json").read_text())
-    assert config["data"] == folder.name
+    assert config["data"] == str(folder)
     assert config["layers"] == [36, 8, 3]
     assert config["activations"] == ["sigmoid", "sigmoid"]
     assert (config["cost"], config["dtype"], config["seed"]) == ("sum_of_squares", "float64", 4)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import fastbp
-from fastbp import Dense, Network, cli, report
+from fastbp import Dense, Network, cli, datasets, report
 from fastbp.report.page import LARGEST
 
 if TYPE_CHECKING:
@@ -74,6 +74,29 @@ def test_the_run_names_its_data_itself(model: Path, capsys: pytest.CaptureFixtur
     assert cli.main(["report", str(model.parent), "--out", str(tmp_path / "a.html")]) == 0
     assert capsys.readouterr().err == ""
     assert "confusion" in data_of(tmp_path / "a.html")
+
+
+def test_a_run_names_a_folder_of_a_catalogues_name(
+    bars: Bars, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "digits").mkdir()
+    for part in "train", "t10k":
+        x, y = bars(20, 1)
+        datasets.write_idx(tmp_path / f"digits/{part}-images-idx3-ubyte", np.tile(x[:, :4, :4], 2).repeat(2, axis=1))
+        datasets.write_idx(tmp_path / f"digits/{part}-labels-idx1-ubyte", y)  # 64 inputs and fewer classes, as digits
+    monkeypatch.chdir(tmp_path)
+    own = ["train", "--data", "./digits", "--layers", "64,10", "--epochs", "1", "--quiet", "--out", "own"]
+    assert cli.main(own) == 0
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    capsys.readouterr()
+    for command in "report ../own", "explain ../own/model.npz", "evaluate ../own/model.npz --split train":
+        assert cli.main([*command.split(), "--json"]) == 0
+        out, err = capsys.readouterr()
+        assert err == ""
+        assert json.loads(out)["data"] == "digits"
+    assert json.loads(out)["samples"] == 20
+    assert sum(map(sum, data_of(tmp_path / "own/report.html")["confusion"])) == 20
 
 
 def test_the_page_loads_nothing(network: Network, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from fastbp.archive import atomic_write
 from fastbp.callbacks import Callback, Checkpoint, EarlyStopping
 from fastbp.cli import pages
 from fastbp.cli.images import read_samples
-from fastbp.cli.output import known, note, show
+from fastbp.cli.output import note, show
 from fastbp.cli.parser import FORMATS, RESUME_FILE, RESUME_OPTIONS, UsageError, blame_the_arguments, every
 from fastbp.datasets import Split
 from fastbp.errors import DataError
@@ -32,7 +32,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 def train(args: argparse.Namespace) -> int:
     """Train a network on the training samples, and save it with its history."""
-    train, test = _load(args.data)
+    train, test = datasets.load(args.data)
     classes = int(max(train.y.max(), test.y.max())) + 1
     sizes = args.layers or (train.x.shape[1], 100, classes)
     _check_sizes(sizes, train, classes)
@@ -63,9 +63,7 @@ def train(args: argparse.Namespace) -> int:
 def evaluate(args: argparse.Namespace) -> int:
     """Say how well a saved network does on a data set."""
     network = Network.load(args.model)
-    split = _load(args.data)[args.split == "test"]
-    if split.x.shape[1] != network.n_in:
-        raise UsageError(f"argument --data: {split.name} has {split.x.shape[1]} inputs, {args.model} {network.n_in}")
+    split = pages.load_data(args, network)[args.split == "test"]
     accuracy, cost = network.accuracy(split.x, split.y), network.cost(split.x, split.y)
     result = {"data": split.name, "split": args.split, "samples": len(split.x), "accuracy": accuracy, "cost": cost}
     show(args, result, report.table(result))
@@ -162,8 +160,7 @@ def data_list(args: argparse.Namespace) -> int:
 
 def data_fetch(args: argparse.Namespace) -> int:
     """Make sure that a data set is here, and print its folder."""
-    with known("name"):
-        folder = datasets.fetch(args.name)
+    folder = datasets.fetch(args.name)
     show(args, {"name": args.name, "folder": str(folder)}, str(folder))
     return 0
 
@@ -189,11 +186,6 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "data fetch": data_fetch,
     "config": config,
 }
-
-
-def _load(name: str) -> tuple[Split, Split]:
-    with known("--data"):
-        return datasets.load(name)
 
 
 def _check_sizes(sizes: tuple[int, ...], data: Split, classes: int) -> None:
@@ -249,8 +241,6 @@ def _fit_options(args: argparse.Namespace, folder: Path, test: Split) -> dict[st
     if args.resume is None:
         checkpoint.unlink(missing_ok=True)  # an earlier run's would be taken for this one's
         given = {name: getattr(args, name) for name in RESUME_OPTIONS}
-        where = Path(args.data)
-        given["data"] = str(where.resolve()) if where.is_dir() else args.data
         atomic_write(folder / RESUME_FILE, f"{json.dumps(given, indent=2)}\n".encode())
     elif checkpoint.exists():
         options["resume"] = checkpoint
@@ -266,7 +256,7 @@ def _save(folder: Path, trainer: Trainer, args: argparse.Namespace, data: Split)
     network, optimizer = trainer.network, trainer.optimizer
     settings = {
         "fastbp": fastbp.__version__,
-        "data": data.name,
+        "data": args.data,
         "source": data.source,
         "layers": [network.n_in, *(layer.n for layer in network.layers)],
         "activations": [layer.activation for layer in network.layers],
