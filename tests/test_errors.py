@@ -135,6 +135,7 @@ def test_messages_say_what_was_got_and_what_would_do(network: Network) -> None:
         (lambda: Network(4, [3]), "layers"),
         (lambda: Network(4, None), "layers"),
         (lambda: Network(4, [Dense(5, "softmax"), Dense(3, "softmax")]), "softmax"),
+        (lambda: Network(4, [Dense(3), Dense(1, "softmax")]), "layers"),
         (lambda: Network(4, [Dense(3, "relu")], cost="cross_entropy"), "cross_entropy"),
         (lambda: Network(4, [Dense(3, "identity")], cost="cross_entropy"), "cross_entropy"),
         (lambda: Network(4, [Dense(3, "tanh")], cost="cross_entropy"), "cross_entropy"),

@@ -33,6 +33,9 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 def train(args: argparse.Namespace) -> int:
     """Train a network on the training samples, and save it with its history."""
     train, test = datasets.load(args.data)
+    if train.y.min() == train.y.max():
+        got = f"{args.data}, whose training samples are all of class {train.y[0]}"
+        raise UsageError(f"argument --data: got {got}, expected two classes or more")
     classes = int(max(train.y.max(), test.y.max())) + 1
     sizes = args.layers or (train.x.shape[1], 100, classes)
     _check_sizes(sizes, train, classes)
@@ -197,7 +200,8 @@ def _check_sizes(sizes: tuple[int, ...], data: Split, classes: int) -> None:
 
 
 def _network(args: argparse.Namespace, sizes: tuple[int, ...], dtype: str) -> Network:
-    last = args.output_activation or ("softmax" if args.cost == "cross_entropy" else args.activation)
+    of_classes = "sigmoid" if sizes[-1] == 1 else "softmax"
+    last = args.output_activation or (of_classes if args.cost == "cross_entropy" else args.activation)
     with blame_the_arguments(args):
         layers = [*(Dense(n, args.activation) for n in sizes[1:-1]), Dense(sizes[-1], last)]
         return Network(sizes[0], layers, cost=args.cost, dtype=dtype, seed=args.seed)

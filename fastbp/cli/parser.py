@@ -14,6 +14,7 @@ from fastbp.archive import blame_the_file
 from fastbp.datasets.catalog import CATALOG
 from fastbp.errors import CheckpointError, unknown_name
 from fastbp.kernels.activations import CODES as ACTIVATIONS
+from fastbp.kernels.activations import LAST_ONLY
 from fastbp.kernels.costs import CODES as COSTS
 from fastbp.optimizers import OPTIMIZERS, _positive
 
@@ -261,10 +262,10 @@ def _add_network(parser: Parser, text: str, layers: tuple[int, ...] | None = Non
     add("--layers", type=_sizes, default=layers, metavar="N,N,...",
         help=f"inputs, units of each hidden layer, outputs (default: {text})")  # fmt: skip
     add("--activation", type=_name("activation", ACTIVATIONS), default="relu", metavar="NAME",
-        help=f"{', '.join(name for name in ACTIVATIONS if name != 'softmax')} (default: %(default)s)")  # fmt: skip
+        help=f"{', '.join(name for name in ACTIVATIONS if name not in LAST_ONLY)} (default: %(default)s)")  # fmt: skip
     add("--output-activation", type=_name("activation", ACTIVATIONS), metavar="NAME",
-        help="of the last layer: one of those, or softmax (default: softmax with cross_entropy, else as "
-        "--activation)")  # fmt: skip
+        help="of the last layer: one of those, softmax or exp (default: with cross_entropy softmax, of one output "
+        "sigmoid; else as --activation)")  # fmt: skip
     add("--cost", type=_name("cost", COSTS), default="cross_entropy", metavar="NAME",
         help=f"{', '.join(COSTS)} (default: %(default)s)")  # fmt: skip
     add("--seed", type=int, default=0, metavar="N", help="of weights and shuffling (default: %(default)s)")
