@@ -76,6 +76,16 @@ def test_every_kind_of_picture_becomes_the_same_sample(
     assert ("inverted" in err) == (kind in ("dark on light", "black ink on nothing"))
 
 
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])  # none, half a turn, a quarter to the left, one to the right
+def test_a_photograph_is_seen_as_the_camera_was_held(orientation: int, tmp_path: Path, bars: Bars) -> None:
+    image = pytest.importorskip("PIL.Image")
+    exif, x = image.Exif(), bars(1, 5)[0][0]
+    exif[0x0112] = orientation
+    turned = np.rot90(x, {1: 0, 3: 2, 6: 1, 8: 3}[orientation])
+    image.fromarray(np.ascontiguousarray(turned)).save(tmp_path / "a.png", exif=exif)
+    np.testing.assert_array_equal(read_samples(tmp_path / "a.png", 36)[0].reshape(6, 6), x)
+
+
 def test_a_picture_is_resized_in_its_proportions(tmp_path: Path, bars: Bars) -> None:
     x = bars(1, 5)[0][0]
     square, note = read_samples(Path(picture(tmp_path / "square.png", x, (60, 60))), 36)
@@ -99,6 +109,8 @@ BAD_FILES: dict[str, tuple[str, Callable[[Path], object]]] = {
     "not a picture": ("a.png", lambda path: path.write_text("hello")),
     "an empty picture": ("a.png", lambda path: path.touch()),
     "cut": ("a.png", damaged_png),
+    "32 bits a pixel": ("a.tif", lambda path: picture(path, np.full((6, 6), 255, np.int32))),
+    "floats": ("a.tif", lambda path: picture(path, np.ones((6, 6), np.float32))),
     "not npy": ("a.npy", lambda path: path.write_text("hello")),
     "an empty npy": ("a.npy", lambda path: path.touch()),
     "objects": ("a.npy", lambda path: np.save(path, np.array([{}, {}], dtype=object), allow_pickle=True)),
