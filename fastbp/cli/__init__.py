@@ -71,7 +71,7 @@ def _run(argv: Sequence[str] | None) -> int:
         name = error.command or name
         return _fail(name, f"{error} (see {name} --help)", 2, debug)
     except Exception as error:
-        return _fail(name, _message(error), 1, debug)
+        return _fail(name, "; ".join([_message(error), *getattr(error, "__notes__", ())]), 1, debug)
 
 
 def _message(error: Exception) -> str:

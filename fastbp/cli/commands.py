@@ -7,6 +7,7 @@ import json
 import shlex
 import textwrap
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -46,11 +47,12 @@ def train(args: argparse.Namespace) -> int:
     options = _fit_options(args, folder, test)
     try:
         trainer.fit(train.x, train.y, args.epochs, progress=not args.quiet, max_seconds=args.max_seconds, **options)
-    except TrainingDiverged as error:
-        if not trainer.history.cost:
-            raise
-        _save(folder, trainer, args, train)
-        raise TrainingDiverged(f"{error}; that network is in {folder}") from error
+    except (TrainingDiverged, OSError) as error:  # OSError of a checkpoint: the run itself may still find room
+        if trainer.history.cost:
+            with suppress(OSError):
+                _save(folder, trainer, args, train)
+                error.add_note(f"what was learnt is in {folder}")
+        raise
     _save(folder, trainer, args, train)
     result = report.summary(trainer, trainer.run.samples, (test.x, test.y)) | {"folder": str(folder)}
     show(args, result, report.table(result))
