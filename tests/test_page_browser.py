@@ -339,6 +339,15 @@ def test_a_wide_network_a_deep_one_and_one_without_pictures(
     while page.locator("#forth").is_enabled():
         page.locator("#forth").click()
     assert_as_python(page, plain)
+    many = Network(3, [Dense(400, "softmax")], seed=0)
+    history = {"cost": rng.uniform(size=5000).tolist()}
+    report.save_page(
+        tmp_path / "many.html", many, test=(rng.normal(size=(9, 3)), rng.integers(0, 400, 9)), history=history
+    )
+    page = visit(tmp_path / "many.html")
+    assert "epoch 5000: " in page.locator("#cost-curve title").last.text_content()
+    assert page.locator("#hardest button").count() == 9
+    assert not page.locator("#confusion").is_visible()
     huge = Network(784, [Dense(5000), Dense(10, "softmax")], seed=0)
     report.save_page(tmp_path / "huge.html", huge, test=digits)
     page = visit(tmp_path / "huge.html")
