@@ -6,6 +6,7 @@ arithmetic is tested without a browser in test_page_arithmetic.py.
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -335,6 +336,7 @@ def test_a_wide_network_a_deep_one_and_one_without_pictures(
     page = visit(tmp_path / "plain.html")
     assert "no square image" in page.locator("#notes").text_content()
     assert not page.locator("#pad").is_visible()
+    assert re.fullmatch(r"#\d\n[01] → [01]", page.locator("#hardest button").first.inner_text())
     page.locator("#samples button").nth(2).click()
     while page.locator("#forth").is_enabled():
         page.locator("#forth").click()
