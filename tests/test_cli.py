@@ -249,6 +249,23 @@ def test_a_full_disk(train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("line", "status", "expected"),
+    [
+        ("data list >/dev/full", 1, "fastbp data list: No space left on device\n"),
+        ("--help >/dev/full", 1, "fastbp: No space left on device\n"),
+        ("data list >&-", 0, ""),
+        ("data list 2>&-", 0, ""),
+        ("data lost >&- 2>&-", 2, ""),
+    ],
+)
+def test_output_that_cannot_be_written(line: str, status: int, expected: str) -> None:
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    command = ["sh", "-c", f'exec "{sys.executable}" -m fastbp {line}']
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=buffered)
+    assert (done.returncode, done.stderr) == (status, expected)
+
+
 def test_a_reader_that_leaves_early() -> None:
     read, write = os.pipe()
     os.close(read)
