@@ -175,5 +175,6 @@ def _check_out(out: Path) -> None:
     folder = out.parent
     if not folder.is_dir():
         raise UsageError(f"argument --out: there is no folder {folder}")
-    if not os.access(folder, os.W_OK):
-        raise UsageError(f"argument --out: {folder} cannot be written to")
+    written = out if out.exists() and not out.is_file() else folder  # /dev/stdout is written to, a file replaced
+    if not os.access(written, os.W_OK):
+        raise UsageError(f"argument --out: {written} cannot be written to")
