@@ -103,6 +103,8 @@ class Trainer:
             raise TypeError(f"optimizer: got {optimizer!r}, expected one like SGD(0.1) or Adam()")
         self.network, self.optimizer = network, optimizer
         self.batch_size = count("batch_size", batch_size)
+        if self.batch_size > 1 << 62:  # kernels add it to a sample's number, in 64 bits
+            raise ValueError(f"batch_size: got {batch_size}, expected at most {1 << 62}")
         self.n_threads = _threads.check(n_threads)
         self.shuffle = bool(shuffle)
         given = {"clip_norm": clip_norm, "clip_sample_norm": clip_sample_norm, "max_norm": max_norm}

@@ -185,6 +185,7 @@ def test_unknown_names_get_the_nearest_known_one(build: Callable[[], object], ar
     [
         ({"batch_size": 0}, "batch_size"),
         ({"batch_size": -100}, "batch_size"),
+        ({"batch_size": 2**62 + 1}, "batch_size"),
         ({"batch_size": 2.5}, "batch_size"),
         ({"batch_size": "100"}, "batch_size"),
         ({"batch_size": None}, "batch_size"),
