@@ -140,6 +140,15 @@ def test_help_fits_80_columns(command: str, capsys: pytest.CaptureFixture[str]) 
     assert max(map(len, text.splitlines())) <= 80
 
 
+def test_help_offers_hidden_layers_what_they_take(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["train", "--help"])
+    hidden, last = re.findall(r"activation NAME\s+(.*?)\(", capsys.readouterr().out, re.S)
+    assert "identity" in hidden
+    assert not re.search("softmax|exp", hidden)
+    assert re.search(r"softmax\s+or\s+exp", last)
+
+
 def test_results_fit_80_columns(
     model: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -180,6 +189,7 @@ USAGE: dict[str, str] = {
     "train --data {folder} --momentum 0.9 --optimizer adam": "--momentum",
     "train --data {folder} --batch-size 0": "--batch-size",
     "train --data {folder} --batch-size x": "--batch-size",
+    "train --data {folder} --batch-size 100000000000000000000": "--batch-size: .*at most",
     "train --data {folder} --seed -1": "--seed",
     "train --data {folder} --threads 0": "--threads",
     "train --data {folder} --dtype float16": "--dtype",

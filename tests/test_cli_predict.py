@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fastbp import Network, cli
+from fastbp import Dense, Network, cli
 from fastbp.cli.images import read_samples
 
 if TYPE_CHECKING:
@@ -54,6 +56,23 @@ def test_predict_several_files(model: Path, bars: Bars, tmp_path: Path, capsys: 
     label, top = found[2]["class"], found[2]["outputs"][found[2]["class"]]
     assert lines[2] == f"{files[0]}[2]: {label} ({top:.3f})"
     assert lines[-1].startswith(f"{files[-1]}: {found[-1]['class']} (")
+
+
+def test_json_has_null_for_infinity(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    network = Network(36, [Dense(1, "exp")], seed=0)
+    network.biases[0][:] = 1e4
+    network.save(tmp_path / "model.npz")
+    np.save(tmp_path / "a.npy", np.zeros(36))
+    assert predicted(tmp_path / "model.npz", str(tmp_path / "a.npy"), capsys=capsys)[0][0]["outputs"] == [None]
+    assert cli.main(["predict", str(tmp_path / "model.npz"), str(tmp_path / "a.npy")]) == 0
+    assert capsys.readouterr().out.endswith("(inf)\n")
+
+
+def test_a_name_that_stdout_cannot_spell(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.save(tmp_path / "\N{EURO SIGN}.npy", np.zeros(36))
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    assert cli.main(["predict", str(model), str(tmp_path / "\N{EURO SIGN}.npy")]) == 0
+    assert b"/\\u20ac.npy: " in sys.stdout.buffer.getvalue()  # type: ignore[attr-defined]
 
 
 PICTURES: dict[str, Callable[[Images], NDArray[Any]]] = {

@@ -157,15 +157,16 @@ def test_ctrl_c_keeps_what_was_learnt(
 
     assert train(tmp_path / "whole", "--quiet", "--epochs", "3") == 0
     monkeypatch.setattr(Fit, "_end_epochs", interrupt)
-    assert train(tmp_path / "part", "--json", "--quiet") == 130
+    assert train(tmp_path / "the part", "--json", "--quiet", "--checkpoint-every", "9") == 130
     out, err = capsys.readouterr()
     assert "interrupted" in err
+    assert err.endswith(f"goes on with: fastbp train --resume '{tmp_path / 'the part'}'\n")
     assert json.loads(out.splitlines()[-1])["epochs"] < 8
     whole = json.loads((tmp_path / "whole" / "history.json").read_text())["cost"]
-    part = json.loads((tmp_path / "part" / "history.json").read_text())
+    part = json.loads((tmp_path / "the part" / "history.json").read_text())
     assert part["interrupted"] is True
     assert part["cost"][:2] == whole[:2]
-    assert np.isfinite(parameters(tmp_path / "part")).all()
+    assert np.isfinite(parameters(tmp_path / "the part")).all()
 
 
 def test_ctrl_c_anywhere_else(monkeypatch: pytest.MonkeyPatch, refused: Refused) -> None:

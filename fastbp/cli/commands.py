@@ -59,7 +59,7 @@ def train(args: argparse.Namespace) -> int:
     if not args.quiet:
         note(f"to look into the network, and draw digits for it: fastbp report {shlex.quote(str(folder))}")
     if trainer.history.interrupted:
-        how = f", and goes on with: fastbp train --resume {folder}" if args.checkpoint_every else ""
+        how = f", and goes on with: fastbp train --resume {shlex.quote(str(folder))}" if args.checkpoint_every else ""
         note(f"interrupted; what was learnt is in {folder}{how}")
         return INTERRUPTED
     return 0

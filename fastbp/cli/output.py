@@ -9,8 +9,8 @@ from typing import Any
 
 
 def show(args: argparse.Namespace, result: Any, text: str) -> None:
-    """Print a result: as JSON where ``--json`` asks for it, else as text."""
-    print(json.dumps(result, allow_nan=False) if args.json else text)
+    """Print a result: as JSON where ``--json`` asks for it, else as text. JSON has no NaN and no infinity: null."""
+    print(json.dumps(json.loads(json.dumps(result), parse_constant=lambda _: None)) if args.json else text)
 
 
 def note(text: str) -> None:
