@@ -69,11 +69,11 @@ def atomic_write(path: str | os.PathLike[str], *parts: bytes | memoryview) -> No
     ...     os.listdir(folder)
     ['a.txt']
     """
-    target = os.path.realpath(path)
-    if os.path.exists(target) and not os.path.isfile(target):  # a device such as /dev/stdout must not be replaced
+    if os.path.exists(path) and not os.path.isfile(path):  # a device or a pipe such as /dev/stdout: nothing to replace
         with open(path, "wb") as device:  # and a folder says itself what is wrong
             device.writelines(parts)
         return
+    target = os.path.realpath(path)
     # In the same folder, so that the rename stays within a file system. Not by tempfile, which ignores the umask.
     folder = os.path.dirname(target)
     temporary = os.path.join(folder, f".fastbp-{secrets.token_hex(8)}.tmp")

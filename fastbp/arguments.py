@@ -234,6 +234,8 @@ def layers(given: Sequence[Dense | Dropout]) -> tuple[Dense, ...]:
         if layer.activation in LAST_ONLY:
             got = f"{layer.activation} in hidden layer {index + 1}"
             raise ValueError(f"activation: got {got}, expected it only in the last layer")
+    if dense[-1].activation == "softmax" and dense[-1].n == 1:
+        raise ValueError("layers: got softmax of 1 unit, which is always 1, expected 2 units or more, or sigmoid")
     hidden = [replace(layer, activation=layer.activation or "relu") for layer in dense[:-1]]
     return (*hidden, replace(dense[-1], activation=dense[-1].activation or "identity"))
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import platform
 import time
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from . import _jit, _threads
 from .layers import Dense
@@ -16,12 +18,12 @@ from .optimizers import SGD
 from .trainer import Trainer
 
 
-def warmup(dtypes: tuple[str, ...] = ("float32",)) -> float:
+def warmup(dtypes: DTypeLike | Sequence[DTypeLike] = "float32") -> float:
     """Compile what training needs, or load it from the cache, so that nothing waits for it later.
 
     Parameters
     ----------
-    dtypes : tuple of str
+    dtypes : dtype or sequence of dtypes
         float32, float64 or both: each is compiled on its own.
 
     Returns
@@ -31,12 +33,12 @@ def warmup(dtypes: tuple[str, ...] = ("float32",)) -> float:
 
     Examples
     --------
-    >>> warmup() > 0
+    >>> warmup("float32") > 0
     True
     """
     begun = time.perf_counter()
     x, y = np.zeros((64, 64), np.uint8), np.zeros((64, 2))
-    for dtype in dtypes:
+    for dtype in np.atleast_1d(dtypes).tolist():  # type: ignore[arg-type]
         # Wide enough to be worth two threads, so that both drivers are compiled.
         for width in (1, 1000):
             net = Network(64, [Dense(width, "sigmoid"), Dense(2, "sigmoid")], cost="sum_of_squares", dtype=dtype)

@@ -26,7 +26,7 @@ from .progress import ProgressBar
 from .samples import Samples, hold_out
 from .state import Place, State
 
-# Kernels add a batch's samples to a place; "all of them" is often said with the largest number there is.
+# Kernels add a batch's samples to a place, in 64 bits.
 MOST_BATCH = 1 << 62
 # What a checkpoint has of a trainer, beside its optimizer's.
 SETTINGS = ("batch_size", "shuffle", "seed", "clip_norm", "clip_sample_norm", "max_norm", "label_smoothing")
@@ -141,7 +141,10 @@ class Trainer:
 
     @batch_size.setter
     def batch_size(self, batch_size: int) -> None:
-        self._batch_size = min(count("batch_size", batch_size), MOST_BATCH)
+        number = count("batch_size", batch_size)
+        if number > MOST_BATCH:
+            raise ValueError(f"batch_size: got {batch_size}, expected at most {MOST_BATCH}")
+        self._batch_size = number
 
     def fit(
         self,

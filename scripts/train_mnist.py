@@ -6,6 +6,7 @@ fastbp train --help
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -40,4 +41,5 @@ def main(folder: Path = Path("runs/mnist"), epochs: int = 30) -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter).parse_args()
     main()

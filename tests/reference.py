@@ -67,6 +67,8 @@ DIFFERENCES: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]
 # Every activation of the last layer with every cost that goes with it.
 PAIRS = [(f, c) for f in (*ACTIVATIONS, "softmax") for c in DIFFERENCES]
 PAIRS += [("softmax", "cross_entropy"), ("sigmoid", "cross_entropy"), ("exp", "poisson")]
+# The same with one output and with three; softmax takes two or more.
+OUTPUTS = [(f, c, n_out) for f, c in PAIRS for n_out in (1, 3) if (f, n_out) != ("softmax", 1)]
 
 
 def sample_cost(cost: str, activation: str, z: Array, a: Array, y: Array) -> float:

@@ -203,6 +203,14 @@ def test_a_full_disk_keeps_the_good_file(saved: Path) -> None:
     assert_untouched(saved, before)
 
 
+def test_a_pipe_is_written_to() -> None:
+    read, write = os.pipe()
+    make().save(f"/dev/fd/{write}")
+    os.close(write)
+    with os.fdopen(read, "rb") as file:
+        assert file.read(4) == b"PK\x03\x04"
+
+
 def test_an_interrupted_save_keeps_the_good_file(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = saved.read_bytes()
 

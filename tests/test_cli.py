@@ -140,6 +140,15 @@ def test_help_fits_80_columns(command: str, capsys: pytest.CaptureFixture[str]) 
     assert max(map(len, text.splitlines())) <= 80
 
 
+def test_help_offers_hidden_layers_what_they_take(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["train", "--help"])
+    hidden, last = re.findall(r"activation NAME\s+(.*?)\(", capsys.readouterr().out, re.S)
+    assert "identity" in hidden
+    assert not re.search("softmax|exp", hidden)
+    assert re.search(r"softmax\s+or\s+exp", last)
+
+
 def test_results_fit_80_columns(
     model: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -160,6 +169,8 @@ USAGE: dict[str, str] = {
     "train --epochs 0": "--epochs",
     "train --epochs 1.5": "--epochs",
     "train --data minst": "--data: .*'mnist'",
+    "train --data {tmp}/nope": "--data: .*nope.* or a folder",
+    "report {run} --data ./nope": "--data: .*nope.* or a folder",
     "train --data {folder} --layers 36": "--layers",
     "train --data {folder} --layers 36,0,3": "--layers",
     "train --data {folder} --layers 36,x,3": "--layers",
@@ -178,6 +189,7 @@ USAGE: dict[str, str] = {
     "train --data {folder} --momentum 0.9 --optimizer adam": "--momentum",
     "train --data {folder} --batch-size 0": "--batch-size",
     "train --data {folder} --batch-size x": "--batch-size",
+    "train --data {folder} --batch-size 100000000000000000000": "--batch-size: .*at most",
     "train --data {folder} --seed -1": "--seed",
     "train --data {folder} --threads 0": "--threads",
     "train --data {folder} --dtype float16": "--dtype",
@@ -200,7 +212,7 @@ def test_usage_errors(
     line: str, folder: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    err = refused(cli.main(line.format(folder=folder, model=model).split()), 2)
+    err = refused(cli.main(line.format(folder=folder, model=model, run=model.parent, tmp=tmp_path).split()), 2)
     message = err.split(": ", 1)[1]
     assert re.search(USAGE[line], message), message
     assert "--help)" in err
@@ -209,7 +221,6 @@ def test_usage_errors(
 
 WRONG: dict[str, str] = {
     "train --data {tmp}": "train-images",
-    "train --data {tmp}/absent": "absent",
     "evaluate absent.npz --data {folder}": "absent.npz",
     "evaluate {tmp}/text.npz --data {folder}": "text.npz",
     "predict {tmp}/text.npz a.png": "text.npz",
@@ -246,6 +257,23 @@ def test_a_full_disk(train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(os, "replace", refuse)
     assert "model.npz: No space left on device" in refused(train(tmp_path, "--quiet"), 1)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "expected"),
+    [
+        ("data list >/dev/full", 1, "fastbp data list: No space left on device\n"),
+        ("--help >/dev/full", 1, "fastbp: No space left on device\n"),
+        ("data list >&-", 0, ""),
+        ("data list 2>&-", 0, ""),
+        ("data lost >&- 2>&-", 2, ""),
+    ],
+)
+def test_output_that_cannot_be_written(line: str, status: int, expected: str) -> None:
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    command = ["sh", "-c", f'exec "{sys.executable}" -m fastbp {line}']
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=buffered)
+    assert (done.returncode, done.stderr) == (status, expected)
 
 
 def test_a_reader_that_leaves_early() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fastbp import Network, cli
+from fastbp import Dense, Network, cli
 from fastbp.cli.images import read_samples
 
 if TYPE_CHECKING:
@@ -56,6 +58,23 @@ def test_predict_several_files(model: Path, bars: Bars, tmp_path: Path, capsys: 
     assert lines[-1].startswith(f"{files[-1]}: {found[-1]['class']} (")
 
 
+def test_json_has_null_for_infinity(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    network = Network(36, [Dense(1, "exp")], seed=0)
+    network.biases[0][:] = 1e4
+    network.save(tmp_path / "model.npz")
+    np.save(tmp_path / "a.npy", np.zeros(36))
+    assert predicted(tmp_path / "model.npz", str(tmp_path / "a.npy"), capsys=capsys)[0][0]["outputs"] == [None]
+    assert cli.main(["predict", str(tmp_path / "model.npz"), str(tmp_path / "a.npy")]) == 0
+    assert capsys.readouterr().out.endswith("(inf)\n")
+
+
+def test_a_name_that_stdout_cannot_spell(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.save(tmp_path / "\N{EURO SIGN}.npy", np.zeros(36))
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    assert cli.main(["predict", str(model), str(tmp_path / "\N{EURO SIGN}.npy")]) == 0
+    assert b"/\\u20ac.npy: " in sys.stdout.buffer.getvalue()  # type: ignore[attr-defined]
+
+
 PICTURES: dict[str, Callable[[Images], NDArray[Any]]] = {
     "gray": lambda x: x,
     "dark on light": lambda x: 255 - x,
@@ -74,6 +93,16 @@ def test_every_kind_of_picture_becomes_the_same_sample(
     found, err = predicted(model, picture(tmp_path / "a.png", PICTURES[kind](x[0])), capsys=capsys)
     np.testing.assert_array_equal(found[0]["outputs"], Network.load(model).forward(x)[0])
     assert ("inverted" in err) == (kind in ("dark on light", "black ink on nothing"))
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])  # none, half a turn, a quarter to the left, one to the right
+def test_a_photograph_is_seen_as_the_camera_was_held(orientation: int, tmp_path: Path, bars: Bars) -> None:
+    image = pytest.importorskip("PIL.Image")
+    exif, x = image.Exif(), bars(1, 5)[0][0]
+    exif[0x0112] = orientation
+    turned = np.rot90(x, {1: 0, 3: 2, 6: 1, 8: 3}[orientation])
+    image.fromarray(np.ascontiguousarray(turned)).save(tmp_path / "a.png", exif=exif)
+    np.testing.assert_array_equal(read_samples(tmp_path / "a.png", 36)[0].reshape(6, 6), x)
 
 
 def test_a_picture_is_resized_in_its_proportions(tmp_path: Path, bars: Bars) -> None:
@@ -99,6 +128,8 @@ BAD_FILES: dict[str, tuple[str, Callable[[Path], object]]] = {
     "not a picture": ("a.png", lambda path: path.write_text("hello")),
     "an empty picture": ("a.png", lambda path: path.touch()),
     "cut": ("a.png", damaged_png),
+    "32 bits a pixel": ("a.tif", lambda path: picture(path, np.full((6, 6), 255, np.int32))),
+    "floats": ("a.tif", lambda path: picture(path, np.ones((6, 6), np.float32))),
     "not npy": ("a.npy", lambda path: path.write_text("hello")),
     "an empty npy": ("a.npy", lambda path: path.touch()),
     "objects": ("a.npy", lambda path: np.save(path, np.array([{}, {}], dtype=object), allow_pickle=True)),

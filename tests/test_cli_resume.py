@@ -99,6 +99,26 @@ def test_a_new_run_does_not_go_on_from_an_earlier_ones_checkpoint(
     assert json.loads((stopped / "checkpoint.json").read_text())["seed"] == 6
 
 
+def test_a_checkpoint_that_cannot_be_written_loses_nothing(
+    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused
+) -> None:
+    def full(self: Trainer, path: Path) -> None:
+        raise OSError(28, "No space left on device", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "save", full)
+        err = refused(train(tmp_path / "part", "--quiet", "--checkpoint-every", "2"), 1)
+        assert f"checkpoint.npz: No space left on device; what was learnt is in {tmp_path / 'part'}" in err
+        patch.setattr(Network, "save", full)  # nor can the run: the first error is what is told
+        err = refused(train(tmp_path / "none", "--quiet", "--checkpoint-every", "2"), 1)
+        assert "checkpoint.npz: No space left" in err
+        assert "learnt" not in err
+    assert train(tmp_path / "whole", "--quiet", "--epochs", "2") == 0
+    runs = [Network.load(tmp_path / name / "model.npz").get_parameters() for name in ("part", "whole")]
+    np.testing.assert_array_equal(*runs)
+    assert len(json.loads((tmp_path / "part" / "history.json").read_text())["cost"]) == 2
+
+
 def test_patience(train: Train, tmp_path: Path) -> None:
     options = ["--patience", "1", "--epochs", "500", "--learning-rate", "0.5"]
     assert train(tmp_path, "--quiet", *options) == 0

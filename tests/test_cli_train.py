@@ -19,7 +19,7 @@ from fastbp import Adam, Dense, Network, Trainer, TrainingDiverged, cli, dataset
 from fastbp.fitting import Fit
 
 if TYPE_CHECKING:
-    from cli_runs import Refused, Train
+    from cli_runs import Bars, Refused, Train
 
 
 def parameters(folder: Path) -> NDArray[Any]:
@@ -73,7 +73,7 @@ def test_the_config_tells_every_setting(train: Train, folder: Path, tmp_path: Pa
     ]
     assert train(tmp_path, "--quiet", *options) == 0
     config = json.loads((tmp_path / "config.json").read_text())
-    assert config["data"] == folder.name
+    assert config["data"] == str(folder)
     assert config["layers"] == [36, 8, 3]
     assert config["activations"] == ["sigmoid", "sigmoid"]
     assert (config["cost"], config["dtype"], config["seed"]) == ("sum_of_squares", "float64", 4)
@@ -99,6 +99,23 @@ def test_the_defaults_fit_the_data(
     config = json.loads((tmp_path / "runs" / folder.name / "config.json").read_text())
     assert (config["layers"], config["activations"]) == ([36, 100, 3], ["relu", "softmax"])
     assert (config["cost"], config["optimizer"]["name"]) == ("cross_entropy", "adam")
+
+
+def test_one_output_tells_two_classes_and_one_class_is_refused(
+    bars: Bars, tmp_path: Path, refused: Refused, capsys: pytest.CaptureFixture[str]
+) -> None:
+    x, y = bars(60, 1)
+
+    def run(classes: NDArray[np.uint8]) -> int:
+        for part in "train", "t10k":
+            datasets.write_idx(tmp_path / f"{part}-images-idx3-ubyte", x)
+            datasets.write_idx(tmp_path / f"{part}-labels-idx1-ubyte", classes)
+        options = "--layers 36,1 --learning-rate 0.1 --batch-size 10 --epochs 20 --quiet --json"
+        return cli.main(["train", "--data", str(tmp_path), "--out", str(tmp_path / "run"), *options.split()])
+
+    assert run((y > 0).astype(np.uint8)) == 0
+    assert json.loads(capsys.readouterr().out)["test_accuracy"] > 0.9
+    assert "all of class 2, expected two classes" in refused(run(np.full_like(y, 2)), 2)
 
 
 def test_the_seed_decides_and_the_threads_do_not(train: Train, folder: Path, tmp_path: Path) -> None:
@@ -140,15 +157,16 @@ def test_ctrl_c_keeps_what_was_learnt(
 
     assert train(tmp_path / "whole", "--quiet", "--epochs", "3") == 0
     monkeypatch.setattr(Fit, "_end_epochs", interrupt)
-    assert train(tmp_path / "part", "--json", "--quiet") == 130
+    assert train(tmp_path / "the part", "--json", "--quiet", "--checkpoint-every", "9") == 130
     out, err = capsys.readouterr()
     assert "interrupted" in err
+    assert err.endswith(f"goes on with: fastbp train --resume '{tmp_path / 'the part'}'\n")
     assert json.loads(out.splitlines()[-1])["epochs"] < 8
     whole = json.loads((tmp_path / "whole" / "history.json").read_text())["cost"]
-    part = json.loads((tmp_path / "part" / "history.json").read_text())
+    part = json.loads((tmp_path / "the part" / "history.json").read_text())
     assert part["interrupted"] is True
     assert part["cost"][:2] == whole[:2]
-    assert np.isfinite(parameters(tmp_path / "part")).all()
+    assert np.isfinite(parameters(tmp_path / "the part")).all()
 
 
 def test_ctrl_c_anywhere_else(monkeypatch: pytest.MonkeyPatch, refused: Refused) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import Build, simple, targets_for
 from numpy.typing import NDArray
-from reference import ACTIVATIONS, PAIRS, Reference, inputs
+from reference import ACTIVATIONS, OUTPUTS, Reference, inputs
 
 import fastbp
 from fastbp import Dense, Network
@@ -45,8 +45,7 @@ def assert_explains(network: Network, oracle: Reference, x: NDArray[Any], y: Any
     np.testing.assert_allclose(e.output_nudges, target - a[-1], **CLOSE)
 
 
-@pytest.mark.parametrize(("activation", "cost"), PAIRS)
-@pytest.mark.parametrize("n_out", [1, 3])
+@pytest.mark.parametrize(("activation", "cost", "n_out"), OUTPUTS)
 def test_every_output_pair(activation: str, cost: str, n_out: int, build: Build, rng: np.random.Generator) -> None:
     network, oracle = build(4, simple([5, n_out], "tanh", activation), cost)
     assert_explains(network, oracle, rng.normal(size=4), targets_for(cost, 1, n_out, rng)[0])

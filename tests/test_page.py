@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import fastbp
-from fastbp import Dense, Network, cli, report
+from fastbp import Dense, Network, cli, datasets, report
 from fastbp.report.page import LARGEST
 
 if TYPE_CHECKING:
@@ -59,7 +59,8 @@ def test_a_run_becomes_a_page(model: Path, folder: Path, capsys: pytest.CaptureF
     result, page = json.loads(out), model.parent / "report.html"
     assert (result["page"], result["bytes"]) == (str(page), page.stat().st_size)
     data, history = data_of(page), json.loads((model.parent / "history.json").read_text())
-    assert data["history"] == {name: history[name] for name in data["history"]}
+    assert data["history"].pop("epochs") == list(range(1, 9))
+    assert data["history"] == {name: [float(f"{value:.6g}") for value in history[name]] for name in data["history"]}
     assert len(data["history"]) == 4
     confusion = np.array(data["confusion"])
     assert confusion.sum() == 30
@@ -74,6 +75,29 @@ def test_the_run_names_its_data_itself(model: Path, capsys: pytest.CaptureFixtur
     assert cli.main(["report", str(model.parent), "--out", str(tmp_path / "a.html")]) == 0
     assert capsys.readouterr().err == ""
     assert "confusion" in data_of(tmp_path / "a.html")
+
+
+def test_a_run_names_a_folder_of_a_catalogues_name(
+    bars: Bars, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "digits").mkdir()
+    for part in "train", "t10k":
+        x, y = bars(20, 1)
+        datasets.write_idx(tmp_path / f"digits/{part}-images-idx3-ubyte", np.tile(x[:, :4, :4], 2).repeat(2, axis=1))
+        datasets.write_idx(tmp_path / f"digits/{part}-labels-idx1-ubyte", y)  # 64 inputs and fewer classes, as digits
+    monkeypatch.chdir(tmp_path)
+    own = ["train", "--data", "./digits", "--layers", "64,10", "--epochs", "1", "--quiet", "--out", "own"]
+    assert cli.main(own) == 0
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    capsys.readouterr()
+    for command in "report ../own", "explain ../own/model.npz", "evaluate ../own/model.npz --split train":
+        assert cli.main([*command.split(), "--json"]) == 0
+        out, err = capsys.readouterr()
+        assert err == ""
+        assert json.loads(out)["data"] == "digits"
+    assert json.loads(out)["samples"] == 20
+    assert sum(map(sum, data_of(tmp_path / "own/report.html")["confusion"])) == 20
 
 
 def test_the_page_loads_nothing(network: Network, tmp_path: Path) -> None:
@@ -135,7 +159,30 @@ def test_a_run_without_its_history_says_so(train: Train, tmp_path: Path, capsys:
 def test_a_history_with_holes(network: Network, tmp_path: Path) -> None:
     history = {"cost": [1.0, float("nan"), float("inf")], "accuracy": "none", "validation_cost": [None, "a", 2]}
     report.save_page(tmp_path / "a.html", network, history=history)
-    assert data_of(tmp_path / "a.html")["history"] == {"cost": [1.0, None, None], "validation_cost": [None, None, 2.0]}
+    curves = {"cost": [1.0, None, None], "validation_cost": [None, None, 2.0]}
+    assert data_of(tmp_path / "a.html")["history"] == curves | {"epochs": [1, 2, 3]}
+
+
+def test_a_long_history_leaves_room_for_the_network(network: Network, tmp_path: Path, rng: np.random.Generator) -> None:
+    history = {name: rng.uniform(size=100_000).tolist() for name in ("cost", "validation_cost")}
+    history["validation_cost"].pop()  # the last epoch was not validated
+    notes = report.save_page(tmp_path / "a.html", network, history=history)
+    data = data_of(tmp_path / "a.html")
+    assert data["network"]["bits"] == 32
+    assert notes[0] == "The curves show 2,000 of 100,000 epochs."
+    epochs = data["history"]["epochs"]
+    assert epochs == list(range(50, 100_001, 50))
+    np.testing.assert_allclose(data["history"]["cost"], np.array(history["cost"])[49::50], rtol=5e-6)  # six digits
+    assert len(data["history"]["validation_cost"]) == 1_999
+
+
+def test_many_classes_have_no_confusion_matrix(tmp_path: Path, rng: np.random.Generator) -> None:
+    for n, has in (100, True), (101, False):
+        network = Network(3, [Dense(n, "softmax")], seed=0)
+        notes = report.save_page(tmp_path / "a.html", network, test=(rng.normal(size=(9, 3)), rng.integers(0, n, 9)))
+        assert ("confusion" in data_of(tmp_path / "a.html")) == has
+        assert ("101 classes are too many for a confusion matrix." in notes) != has
+        assert data_of(tmp_path / "a.html")["hardest"]["y"]
 
 
 def test_inputs_that_are_no_image(tmp_path: Path, rng: np.random.Generator) -> None:

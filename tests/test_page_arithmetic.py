@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from conftest import Build, simple, targets_for
 from numpy.typing import NDArray
-from reference import ACTIVATIONS, PAIRS, Reference
+from reference import ACTIVATIONS, OUTPUTS, Reference
 
 import fastbp
 from fastbp import Dense, Network
@@ -82,8 +82,7 @@ def assert_agrees(run: Run, network: Network, oracle: Reference, x: NDArray[Any]
         np.testing.assert_allclose(nudges, -(weights @ np.array(delta)), **CLOSE)
 
 
-@pytest.mark.parametrize(("activation", "cost"), PAIRS)
-@pytest.mark.parametrize("n_out", [1, 3])
+@pytest.mark.parametrize(("activation", "cost", "n_out"), OUTPUTS)
 def test_every_output_pair(
     activation: str, cost: str, n_out: int, run: Run, build: Build, rng: np.random.Generator
 ) -> None:

@@ -6,6 +6,7 @@ arithmetic is tested without a browser in test_page_arithmetic.py.
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -335,10 +336,20 @@ def test_a_wide_network_a_deep_one_and_one_without_pictures(
     page = visit(tmp_path / "plain.html")
     assert "no square image" in page.locator("#notes").text_content()
     assert not page.locator("#pad").is_visible()
+    assert re.fullmatch(r"#\d\n[01] → [01]", page.locator("#hardest button").first.inner_text())
     page.locator("#samples button").nth(2).click()
     while page.locator("#forth").is_enabled():
         page.locator("#forth").click()
     assert_as_python(page, plain)
+    many = Network(3, [Dense(400, "softmax")], seed=0)
+    history = {"cost": rng.uniform(size=5000).tolist()}
+    report.save_page(
+        tmp_path / "many.html", many, test=(rng.normal(size=(9, 3)), rng.integers(0, 400, 9)), history=history
+    )
+    page = visit(tmp_path / "many.html")
+    assert "epoch 5000: " in page.locator("#cost-curve title").last.text_content()
+    assert page.locator("#hardest button").count() == 9
+    assert not page.locator("#confusion").is_visible()
     huge = Network(784, [Dense(5000), Dense(10, "softmax")], seed=0)
     report.save_page(tmp_path / "huge.html", huge, test=digits)
     page = visit(tmp_path / "huge.html")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import runpy
 from pathlib import Path
 from types import ModuleType
 
@@ -73,6 +74,24 @@ def test_mnist_is_taken_where_it_is(
     script.main(tmp_path, epochs=1)
     assert asked == ["mnist"]
     assert "mnist-5k" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("arguments", "status"), [(["--help"], 0), (["--epochs", "3"], 2)])
+def test_it_takes_no_options(
+    arguments: list[str],
+    status: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", [str(SCRIPT), *arguments])
+    monkeypatch.setattr(datasets, "load", lambda _: pytest.fail("it trains"))
+    with pytest.raises(SystemExit, match=str(status)):
+        runpy.run_path(str(SCRIPT), run_name="__main__")
+    out, err = capsys.readouterr()
+    assert ("fastbp train --help" in out) == (status == 0)
+    assert ("unrecognized arguments: --epochs 3" in err) == (status == 2)
 
 
 def test_a_damaged_mnist_is_not_passed_over(

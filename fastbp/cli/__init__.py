@@ -46,32 +46,39 @@ def main(argv: Sequence[str] | None = None) -> int:
     [{"name": "mnist", ...}]
     0
     """
+    for name in "stdout", "stderr":
+        if getattr(sys, name) is None:  # closed, as by >&-
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may have letters that its encoding has not
     try:
+        return _run(argv)
+    finally:
         try:
-            return _run(argv)
-        finally:
-            sys.stdout.flush()  # so that a reader who has left is noticed here, not as the process ends
-    except BrokenPipeError:
-        with suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+            sys.stdout.flush()
+        except OSError:  # what could not be written would be tried again, and complained of, as the process ends
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(argv: Sequence[str] | None) -> int:
     debug, name = False, "fastbp"
     try:
-        args = parse(fastbp.__version__, argv)
-        debug, name = args.debug, f"fastbp {args.command}"
-        return COMMANDS[args.command](args)
+        try:
+            args = parse(fastbp.__version__, argv)
+            debug, name = args.debug, f"fastbp {args.command}"
+            return COMMANDS[args.command](args)
+        finally:
+            sys.stdout.flush()  # so that a full disk or a reader who has left is noticed here
     except BrokenPipeError:
-        raise
+        return 1
     except KeyboardInterrupt:
         return _fail(name, "interrupted", INTERRUPTED, debug)
     except UsageError as error:
         name = error.command or name
         return _fail(name, f"{error} (see {name} --help)", 2, debug)
     except Exception as error:
-        return _fail(name, _message(error), 1, debug)
+        return _fail(name, "; ".join([_message(error), *getattr(error, "__notes__", ())]), 1, debug)
 
 
 def _message(error: Exception) -> str:

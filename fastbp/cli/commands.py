@@ -7,6 +7,7 @@ import json
 import shlex
 import textwrap
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from fastbp.archive import atomic_write
 from fastbp.callbacks import Callback, Checkpoint, EarlyStopping
 from fastbp.cli import pages
 from fastbp.cli.images import read_samples
-from fastbp.cli.output import known, note, show
+from fastbp.cli.output import note, show
 from fastbp.cli.parser import FORMATS, RESUME_FILE, RESUME_OPTIONS, UsageError, blame_the_arguments, every
 from fastbp.datasets import Split
 from fastbp.errors import DataError
@@ -32,7 +33,10 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 def train(args: argparse.Namespace) -> int:
     """Train a network on the training samples, and save it with its history."""
-    train, test = _load(args.data)
+    train, test = datasets.load(args.data)
+    if train.y.min() == train.y.max():
+        got = f"{args.data}, whose training samples are all of class {train.y[0]}"
+        raise UsageError(f"argument --data: got {got}, expected two classes or more")
     classes = int(max(train.y.max(), test.y.max())) + 1
     sizes = args.layers or (train.x.shape[1], 100, classes)
     _check_sizes(sizes, train, classes)
@@ -43,18 +47,19 @@ def train(args: argparse.Namespace) -> int:
     options = _fit_options(args, folder, test)
     try:
         trainer.fit(train.x, train.y, args.epochs, progress=not args.quiet, max_seconds=args.max_seconds, **options)
-    except TrainingDiverged as error:
-        if not trainer.history.cost:
-            raise
-        _save(folder, trainer, args, train)
-        raise TrainingDiverged(f"{error}; that network is in {folder}") from error
+    except (TrainingDiverged, OSError) as error:  # OSError of a checkpoint: the run itself may still find room
+        if trainer.history.cost:
+            with suppress(OSError):
+                _save(folder, trainer, args, train)
+                error.add_note(f"what was learnt is in {folder}")
+        raise
     _save(folder, trainer, args, train)
     result = report.summary(trainer, trainer.run.samples, (test.x, test.y)) | {"folder": str(folder)}
     show(args, result, report.table(result))
     if not args.quiet:
         note(f"to look into the network, and draw digits for it: fastbp report {shlex.quote(str(folder))}")
     if trainer.history.interrupted:
-        how = f", and goes on with: fastbp train --resume {folder}" if args.checkpoint_every else ""
+        how = f", and goes on with: fastbp train --resume {shlex.quote(str(folder))}" if args.checkpoint_every else ""
         note(f"interrupted; what was learnt is in {folder}{how}")
         return INTERRUPTED
     return 0
@@ -63,9 +68,7 @@ def train(args: argparse.Namespace) -> int:
 def evaluate(args: argparse.Namespace) -> int:
     """Say how well a saved network does on a data set."""
     network = Network.load(args.model)
-    split = _load(args.data)[args.split == "test"]
-    if split.x.shape[1] != network.n_in:
-        raise UsageError(f"argument --data: {split.name} has {split.x.shape[1]} inputs, {args.model} {network.n_in}")
+    split = pages.load_data(args, network)[args.split == "test"]
     accuracy, cost = network.accuracy(split.x, split.y), network.cost(split.x, split.y)
     result = {"data": split.name, "split": args.split, "samples": len(split.x), "accuracy": accuracy, "cost": cost}
     show(args, result, report.table(result))
@@ -162,8 +165,7 @@ def data_list(args: argparse.Namespace) -> int:
 
 def data_fetch(args: argparse.Namespace) -> int:
     """Make sure that a data set is here, and print its folder."""
-    with known("name"):
-        folder = datasets.fetch(args.name)
+    folder = datasets.fetch(args.name)
     show(args, {"name": args.name, "folder": str(folder)}, str(folder))
     return 0
 
@@ -191,11 +193,6 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
 }
 
 
-def _load(name: str) -> tuple[Split, Split]:
-    with known("--data"):
-        return datasets.load(name)
-
-
 def _check_sizes(sizes: tuple[int, ...], data: Split, classes: int) -> None:
     if sizes[0] != data.x.shape[1] or (sizes[-1] < classes and not sizes[-1] == 1 >= classes - 1):
         got = ",".join(map(str, sizes))
@@ -205,7 +202,8 @@ def _check_sizes(sizes: tuple[int, ...], data: Split, classes: int) -> None:
 
 
 def _network(args: argparse.Namespace, sizes: tuple[int, ...], dtype: str) -> Network:
-    last = args.output_activation or ("softmax" if args.cost == "cross_entropy" else args.activation)
+    of_classes = "sigmoid" if sizes[-1] == 1 else "softmax"
+    last = args.output_activation or (of_classes if args.cost == "cross_entropy" else args.activation)
     with blame_the_arguments(args):
         layers = [*(Dense(n, args.activation) for n in sizes[1:-1]), Dense(sizes[-1], last)]
         return Network(sizes[0], layers, cost=args.cost, dtype=dtype, seed=args.seed)
@@ -249,8 +247,6 @@ def _fit_options(args: argparse.Namespace, folder: Path, test: Split) -> dict[st
     if args.resume is None:
         checkpoint.unlink(missing_ok=True)  # an earlier run's would be taken for this one's
         given = {name: getattr(args, name) for name in RESUME_OPTIONS}
-        where = Path(args.data)
-        given["data"] = str(where.resolve()) if where.is_dir() else args.data
         atomic_write(folder / RESUME_FILE, f"{json.dumps(given, indent=2)}\n".encode())
     elif checkpoint.exists():
         options["resume"] = checkpoint
@@ -266,7 +262,7 @@ def _save(folder: Path, trainer: Trainer, args: argparse.Namespace, data: Split)
     network, optimizer = trainer.network, trainer.optimizer
     settings = {
         "fastbp": fastbp.__version__,
-        "data": data.name,
+        "data": args.data,
         "source": data.source,
         "layers": [network.n_in, *(layer.n for layer in network.layers)],
         "activations": [layer.activation for layer in network.layers],

@@ -69,11 +69,16 @@ def _read_npy(path: Path, n_in: int) -> NDArray[Any]:
 def _read_gray(path: Path) -> NDArray[np.uint8]:
     """Read a picture as (rows, columns) uint8; what is transparent takes the ground that its ink shows up on."""
     try:
-        from PIL import Image
+        from PIL import Image, ImageOps
     except ImportError as error:
         raise MissingExtraError("pillow", "examples", "reading a picture") from error
     try:
-        with Image.open(path) as picture:
+        with Image.open(path) as opened:
+            if opened.mode == "F" or (opened.mode == "I" and opened.format not in ("PNG", "PPM")):  # those have 16 bits
+                raise ValueError(
+                    "32 bits a pixel, of which none is known to be white; 8 or 16 would do, or a .npy file"
+                )
+            picture = ImageOps.exif_transpose(opened)  # a phone's camera says which side is up
             if picture.mode.startswith("I"):  # 16 bits a pixel, which Pillow's own conversion would clip
                 return (np.asarray(picture).astype(np.int64) // 257).clip(0, 255).astype(np.uint8)
             gray, alpha = (np.asarray(band, np.float64) for band in picture.convert("RGBA").convert("LA").split())

@@ -11,9 +11,10 @@ from typing import Any
 
 import fastbp
 from fastbp import Explanation, Network, datasets, report
-from fastbp.cli.output import known, note, show
+from fastbp.cli.output import note, show
 from fastbp.cli.parser import UsageError
 from fastbp.datasets import Split
+from fastbp.datasets.catalog import CATALOG
 from fastbp.errors import DataError, MissingExtraError
 
 BATCH = 100  # samples of the mini-batch in a page
@@ -29,7 +30,7 @@ def report_run(args: argparse.Namespace) -> int:
     _check_out(out)
     splits = _splits(args, config, network)
     sizes = "-".join(map(str, [network.n_in, *(layer.n for layer in network.layers)]))
-    name = splits[1].name if splits else config.get("data", "")
+    name = splits[1].name if splits else Path(str(config.get("data", ""))).name
     result: dict[str, Any] = {"page": str(out)}
     options: dict[str, Any] = {}
     if splits:
@@ -51,10 +52,8 @@ def report_run(args: argparse.Namespace) -> int:
 def explain(args: argparse.Namespace) -> int:
     """Say what one sample wants of the network, and write a page that shows it."""
     network = Network.load(args.model)
-    with known("--data"):
-        train, test = datasets.load(args.data)
+    train, test = load_data(args, network)
     split = test if args.split == "test" else train
-    _check_data(network, split, args.data, args.model)
     if not 0 <= args.sample < len(split.x):
         raise UsageError(f"argument --sample: got {args.sample}, expected 0 to {len(split.x) - 1}, as {split.name} has")
     x, true = split.x[args.sample], int(split.y[args.sample])
@@ -132,10 +131,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _splits(args: argparse.Namespace, config: Mapping[str, Any], network: Network) -> tuple[Split, Split] | None:
     """The data set that was asked for, or else the run's own; None, and a note, where that is not to be had."""
     if args.data is not None:
-        with known("--data"):
-            splits = datasets.load(args.data)
-        _check_data(network, splits[1], args.data, args.run)
-        return splits
+        return _asked_for(args.data, network, args.run)
     try:
         return _own_data(config, network)
     except (DataError, MissingExtraError, ValueError, OSError) as error:
@@ -143,22 +139,33 @@ def _splits(args: argparse.Namespace, config: Mapping[str, Any], network: Networ
         return None
 
 
+def load_data(args: argparse.Namespace, network: Network) -> tuple[Split, Split]:
+    """The data set that was asked for, or else what config.json beside the model names, or else MNIST."""
+    if args.data is None and (config := _read_json(args.model.parent / "config.json")).get("data"):
+        return _own_data(config, network)
+    return _asked_for(args.data or "mnist", network, args.model)
+
+
 def _own_data(config: Mapping[str, Any], network: Network) -> tuple[Split, Split]:
     name, source = str(config.get("data", "")), str(config.get("source", ""))
     if not name:
         raise DataError("there is no config.json that names it")
-    splits = datasets.load(name if name in {item.name for item in datasets.available()} else Path(source))
+    # What train keeps is a name or an absolute path; older files have a folder's name, and where it was.
+    splits = datasets.load(name if name in CATALOG or os.path.isabs(name) else Path(source))
     if splits[1].x.shape[1] != network.n_in or splits[1].y.max() >= max(network.n_out, 2):
         raise DataError(f"{name} is no longer what the network was trained on")
     return splits
 
 
-def _check_data(network: Network, split: Split, name: str, model: object) -> None:
-    if split.x.shape[1] != network.n_in:
-        raise UsageError(f"argument --data: {name} has {split.x.shape[1]} inputs, {model} {network.n_in}")
-    top = max(network.n_out, 2) - 1
-    if split.y.max() > top:
-        raise UsageError(f"argument --data: {name} has a label {split.y.max()}, but {model} has outputs for 0 to {top}")
+def _asked_for(name: str, network: Network, model: object) -> tuple[Split, Split]:
+    splits, top = datasets.load(name), max(network.n_out, 2) - 1
+    for split in splits:
+        if split.x.shape[1] != network.n_in:
+            raise UsageError(f"argument --data: {name} has {split.x.shape[1]} inputs, {model} {network.n_in}")
+        if split.y.max() > top:
+            label = split.y.max()
+            raise UsageError(f"argument --data: {name} has a label {label}, but {model} has outputs for 0 to {top}")
+    return splits
 
 
 def _check_out(out: Path) -> None:
@@ -168,5 +175,6 @@ def _check_out(out: Path) -> None:
     folder = out.parent
     if not folder.is_dir():
         raise UsageError(f"argument --out: there is no folder {folder}")
-    if not os.access(folder, os.W_OK):
-        raise UsageError(f"argument --out: {folder} cannot be written to")
+    written = out if out.exists() and not out.is_file() else folder  # /dev/stdout is written to, a file replaced
+    if not os.access(written, os.W_OK):
+        raise UsageError(f"argument --out: {written} cannot be written to")

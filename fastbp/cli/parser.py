@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
 from fastbp.archive import blame_the_file
+from fastbp.datasets.catalog import CATALOG
 from fastbp.errors import CheckpointError, unknown_name
 from fastbp.kernels.activations import CODES as ACTIVATIONS
+from fastbp.kernels.activations import LAST_ONLY
 from fastbp.kernels.costs import CODES as COSTS
 from fastbp.optimizers import OPTIMIZERS, _positive
 
@@ -122,7 +125,7 @@ def build_parser(version: str, train_defaults: Mapping[str, Any] | None = None) 
     data_commands = data.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add(data_commands, "list", "the data sets that have a name, and where each is found", command="data list")
     fetch = _add(data_commands, "fetch", "download and check a data set", command="data fetch")
-    fetch.add_argument("name", help="such as mnist; fastbp data list shows them all")
+    fetch.add_argument("name", type=_name("name", CATALOG), help="such as mnist; fastbp data list shows them all")
     _add(commands, "config", "versions, CPU, threads and cache folder")
     return parser
 
@@ -153,7 +156,7 @@ def _add_train(commands: Any) -> Parser:
         "  fastbp train --resume runs/seed\n\n"
     )
     parser = _add(commands, "train", "train a network and save it", epilog=epilog + _EXIT)
-    _add_data(parser)
+    _add_data(parser, "mnist", default="mnist")
     _add_network(parser, "the data's inputs, 100, the data's classes")
     add = parser.add_argument
     add("--optimizer", type=_name("optimizer", OPTIMIZERS), metavar="NAME",
@@ -180,7 +183,7 @@ def _add_train(commands: Any) -> Parser:
 def _add_evaluate(commands: Any) -> None:
     parser = _add(commands, "evaluate", "accuracy and cost of a saved network")
     parser.add_argument("model", type=Path, help="a model.npz")
-    _add_data(parser)
+    _add_data(parser, "what its run was trained on, or else mnist")
     _add_split(parser)
 
 
@@ -203,7 +206,7 @@ def _add_report(commands: Any) -> None:
         commands, "report", "a page that holds a run's network, to draw on and look into", epilog=epilog + _EXIT
     )
     parser.add_argument("run", type=Path, help="the folder of a run")
-    parser.add_argument("--data", metavar="NAME", help="as for train (default: what the run was trained on)")
+    _add_data(parser, "what the run was trained on")
     parser.add_argument("--out", type=Path, metavar="FILE", help="the page (default: report.html in the run's folder)")
 
 
@@ -214,7 +217,7 @@ def _add_explain(commands: Any) -> None:
     )
     parser = _add(commands, "explain", "what one sample wants of every weight", epilog=epilog + _EXIT)
     parser.add_argument("model", type=Path, help="a model.npz")
-    _add_data(parser)
+    _add_data(parser, "what its run was trained on, or else mnist")
     _add_split(parser)
     add = parser.add_argument
     add("--sample", type=int, default=0, metavar="N", help="which one, counted from 0 (default: %(default)s)")
@@ -244,10 +247,9 @@ def _add_export(commands: Any) -> None:
     add("--name", metavar="NAME", help="what the names in a C file begin with (default: network)")
 
 
-def _add_data(parser: Parser) -> None:
-    parser.add_argument("--data", default="mnist", metavar="NAME",
-                        help="mnist, fashion-mnist, mnist-5k, digits, or a folder with the four IDX files "
-                        "(default: %(default)s)")  # fmt: skip
+def _add_data(parser: Parser, text: str, default: str | None = None) -> None:
+    names = f"{', '.join(CATALOG)}, or a folder with the four IDX files (default: {text})"
+    parser.add_argument("--data", type=_data, default=default, metavar="NAME", help=names)
 
 
 def _add_split(parser: Parser) -> None:
@@ -260,10 +262,10 @@ def _add_network(parser: Parser, text: str, layers: tuple[int, ...] | None = Non
     add("--layers", type=_sizes, default=layers, metavar="N,N,...",
         help=f"inputs, units of each hidden layer, outputs (default: {text})")  # fmt: skip
     add("--activation", type=_name("activation", ACTIVATIONS), default="relu", metavar="NAME",
-        help=f"{', '.join(name for name in ACTIVATIONS if name != 'softmax')} (default: %(default)s)")  # fmt: skip
+        help=f"{', '.join(name for name in ACTIVATIONS if name not in LAST_ONLY)} (default: %(default)s)")  # fmt: skip
     add("--output-activation", type=_name("activation", ACTIVATIONS), metavar="NAME",
-        help="of the last layer: one of those, or softmax (default: softmax with cross_entropy, else as "
-        "--activation)")  # fmt: skip
+        help="of the last layer: one of those, softmax or exp (default: with cross_entropy softmax, of one output "
+        "sigmoid; else as --activation)")  # fmt: skip
     add("--cost", type=_name("cost", COSTS), default="cross_entropy", metavar="NAME",
         help=f"{', '.join(COSTS)} (default: %(default)s)")  # fmt: skip
     add("--seed", type=int, default=0, metavar="N", help="of weights and shuffling (default: %(default)s)")
@@ -278,6 +280,14 @@ def _name(argument: str, known: Any) -> Any:
         return text
 
     return convert
+
+
+def _data(text: str) -> str:
+    """Check a data set's name, or make a folder's path absolute: a run's files keep it, and are read elsewhere."""
+    folder = os.path.expanduser(text)
+    if text not in CATALOG and not os.path.isdir(folder):
+        raise argparse.ArgumentTypeError(f"{str(unknown_name('data', text, CATALOG)).partition(': ')[2]}, or a folder")
+    return text if text in CATALOG else os.path.realpath(folder)
 
 
 def _count(text: str) -> int:

@@ -56,7 +56,7 @@ def torch_names(layers: Iterable[Dense]) -> list[str]:
 
     Examples
     --------
-    >>> torch_names([Dense(3, "relu"), Dense(3, "identity"), Dense(1, "softmax", dropout=0.5)])
+    >>> torch_names([Dense(3, "relu"), Dense(3, "identity"), Dense(2, "softmax", dropout=0.5)])
     ['0', '2', '4']
     """
     names, at = [], 0

@@ -79,9 +79,9 @@ def save_page(
     facts : sequence of (name, value), optional
         Shown below the title.
     history : History, or what its ``to_json`` holds, optional
-        For the curves.
+        For the curves, of at most 2,000 points.
     test : (x, y), optional
-        Samples with whole classes, for the confusion matrix and the hardest samples.
+        Samples with whole classes, for the confusion matrix (of at most 100 classes) and the hardest samples.
     batch : (x, y), optional
         The mini-batch whose nudges are averaged: the first 100 are taken. By default of ``test``.
     sample : (x, y), optional
@@ -128,10 +128,14 @@ def save_page(
         data["sample"] = gather.samples_data(network, x, y)
     if curves := gather.history_data(asdict(history) if isinstance(history, History) else history or {}):
         data["history"] = curves
+        if len(curves["epochs"]) < curves["epochs"][-1]:
+            notes.append(f"The curves show {len(curves['epochs']):,} of {curves['epochs'][-1]:,} epochs.")
     elif sample is None:
         notes.append("There is no history of the training, so there are no curves.")
     if "test" in checked:
         data |= gather.errors_data(network, *checked["test"])
+        if "confusion" not in data:
+            notes.append(f"{network.n_out:,} classes are too many for a confusion matrix.")
     if "batch" in checked:
         data["batch"] = gather.samples_data(network, *checked["batch"])
     else:

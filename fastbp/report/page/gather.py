@@ -15,6 +15,8 @@ from fastbp.model import Network
 from fastbp.report.page.encode import FULL, base64_text, packed
 
 SAMPLE_BYTES = 400_000  # that each set of samples may take: 510 images of 28 x 28
+MOST_CLASSES = 100  # of a confusion matrix: a table of more cells than 10,000 is not for the eye
+MOST_POINTS = 2_000  # of a curve, more than a screen's pixels
 TINY = float(np.finfo(np.float64).tiny)
 CURVES = ("cost", "accuracy", "validation_cost", "validation_accuracy")
 
@@ -94,6 +96,8 @@ def samples_data(
 def errors_data(network: Network, x: NDArray[Any], y: NDArray[np.int64], hardest: int = 40) -> dict[str, Any]:
     """The confusion matrix, (true, predicted), and the samples with the highest cost, the highest first.
 
+    With more than 100 classes there is no matrix.
+
     Examples
     --------
     >>> from fastbp import Dense
@@ -103,27 +107,33 @@ def errors_data(network: Network, x: NDArray[Any], y: NDArray[np.int64], hardest
     ([[1, 0], [2, 0]], [0, 1, 1])
     """
     order = sample_forensics(network, x, y).hardest(len(x))
-    return {
-        "confusion": confusion_matrix(network, x, y).tolist(),
-        "hardest": samples_data(network, x, y, order, hardest),
-    }
+    found = {"hardest": samples_data(network, x, y, order, hardest)}
+    return found if network.n_out > MOST_CLASSES else found | {"confusion": confusion_matrix(network, x, y).tolist()}
 
 
-def history_data(history: Mapping[str, Any]) -> dict[str, list[float | None]]:
-    """The curves that have points; what is no finite number becomes a gap.
+def history_data(history: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """The curves that have points, to six digits, and their epochs; what is no finite number becomes a gap.
+
+    Of more than 2,000 epochs every second is taken, or third, or whatever leaves no more; the last one always.
 
     Examples
     --------
     >>> history_data({"cost": [0.5, float("nan")], "accuracy": [], "seconds": [1.0, 1.0]})
-    {'cost': [0.5, None]}
+    {'cost': [0.5, None], 'epochs': [1, 2]}
     """
     found = {name: history.get(name) for name in CURVES}
     lists = {name: values for name, values in found.items() if isinstance(values, list) and values}
-    return {name: [_finite(value) for value in values] for name, values in lists.items()}
+    if not lists:
+        return {}
+    n = max(map(len, lists.values()))
+    step = -(-n // MOST_POINTS)
+    taken = range((n - 1) % step, n, step)
+    curves = {name: [_short(values[at]) for at in taken if at < len(values)] for name, values in lists.items()}
+    return curves | {"epochs": [at + 1 for at in taken]}
 
 
-def _finite(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+def _short(value: Any) -> float | None:
+    return float(f"{value:.6g}") if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 def network_data(network: Network) -> dict[str, Any]:

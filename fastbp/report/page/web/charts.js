@@ -10,24 +10,24 @@ function niceTicks(low, high, count) {
 }
 
 // Two curves over the epochs, training and validation; gaps where a number is missing.
-function fillCurve(figure, name, curves, asText) {
+function fillCurve(figure, name, curves, epochs, asText) {
   const lines = Object.entries(curves).filter(([, values]) => values);
   const values = lines.flatMap(([, points]) => points).filter((value) => value !== null);
   if (!values.length) return;
   figure.hidden = false; // before it is measured
   const svg = figure.querySelector("svg");
   const [width, height, left, bottom] = [svg.clientWidth || 480, 250, 50, 34];
-  const epochs = Math.max(...lines.map(([, points]) => points.length));
+  const end = epochs[epochs.length - 1];
   const ticks = niceTicks(Math.min(...values), Math.max(...values), 4);
   const [low, high] = [ticks[0], ticks[ticks.length - 1]];
-  const x = (epoch) => left + ((epoch - 1) / Math.max(1, epochs - 1)) * (width - left - 14);
+  const x = (epoch) => left + ((epoch - 1) / Math.max(1, end - 1)) * (width - left - 14);
   const y = (value) => height - bottom - ((value - low) / (high - low || 1)) * (height - bottom - 14);
   const grid = ticks.map((tick) => [
     s("line", { x1: left, x2: width - 10, y1: y(tick), y2: y(tick), class: "grid" }),
     s("text", { x: left - 7, y: y(tick) + 4, "text-anchor": "end" }, asText(tick)),
   ]);
-  const below = niceTicks(1, epochs, width < 360 ? 4 : 8).filter(
-    (tick) => tick % 1 === 0 && tick >= 1 && tick <= epochs,
+  const below = niceTicks(1, end, width < 360 ? 4 : 8).filter(
+    (tick) => tick % 1 === 0 && tick >= 1 && tick <= end,
   );
   const epochTexts = below.map((tick) =>
     s("text", { x: x(tick), y: height - bottom + 17, "text-anchor": "middle" }, String(tick)),
@@ -35,7 +35,7 @@ function fillCurve(figure, name, curves, asText) {
   const drawn = lines.map(([kind, points]) => {
     const path = points
       .map((value, at) =>
-        value === null ? "" : `${at && points[at - 1] !== null ? "L" : "M"}${x(at + 1)} ${y(value)}`,
+        value === null ? "" : `${at && points[at - 1] !== null ? "L" : "M"}${x(epochs[at])} ${y(value)}`,
       )
       .join("");
     const dots = points.flatMap((value, at) =>
@@ -44,8 +44,8 @@ function fillCurve(figure, name, curves, asText) {
         : [
             s(
               "circle",
-              { cx: x(at + 1), cy: y(value), r: points.length > 40 ? 1.5 : 3 },
-              s("title", {}, `${kind}, epoch ${at + 1}: ${asText(value, true)}`),
+              { cx: x(epochs[at]), cy: y(value), r: points.length > 40 ? 1.5 : 3 },
+              s("title", {}, `${kind}, epoch ${epochs[at]}: ${asText(value, true)}`),
             ),
           ],
     );
@@ -59,7 +59,7 @@ function fillCurve(figure, name, curves, asText) {
     ...drawn,
   );
   const last = lines.map(([kind, points]) => `${kind} ${asText(points[points.length - 1] ?? NaN, true)}`).join(", ");
-  svg.setAttribute("aria-label", `${name} by epoch; after ${epochs} epochs: ${last}`);
+  svg.setAttribute("aria-label", `${name} by epoch; after ${end} epochs: ${last}`);
   figure
     .querySelector(".legend")
     .replaceChildren(

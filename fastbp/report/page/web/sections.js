@@ -17,14 +17,15 @@ function fillHistory({ history }) {
   const curves = (key) => ({ training: history[key], validation: history[`validation_${key}`] });
   const share = (value, exact) => (exact ? percent(value) : `${fixedNumber(100 * value)} %`);
   const size = (value, exact) => (exact ? number(value) : String(Number(value.toPrecision(6))));
-  fillCurve(byId("cost-curve"), "Cost", curves("cost"), size);
-  fillCurve(byId("accuracy-curve"), "Accuracy", curves("accuracy"), share);
+  fillCurve(byId("cost-curve"), "Cost", curves("cost"), history.epochs, size);
+  fillCurve(byId("accuracy-curve"), "Accuracy", curves("accuracy"), history.epochs, share);
 }
 
 function fillErrors({ confusion }, hardest, onChoose) {
-  if (!confusion) return;
+  if (!hardest.length) return;
   byId("errors").hidden = false;
-  const worst = fillConfusion(byId("confusion"), confusion);
+  byId("confusion").closest(".two > div").hidden = !confusion; // of many classes there is none
+  const worst = confusion ? fillConfusion(byId("confusion"), confusion) : [];
   byId("confusion-text").textContent = worst.length
     ? `Most often: ${worst.map(({ i, j, count }) => `a ${i} taken for a ${j} (${count} times)`).join(", ")}.`
     : "It makes no mistake here.";
