@@ -56,6 +56,7 @@ def source(net: Network) -> str:
 
     Examples
     --------
+    >>> from fastbp import Dropout
     >>> print(source(Network(784, [Dense(16, "gelu"), Dropout(0.5), Dense(10, "softmax", bias=False)])))
     nn.Sequential(
         nn.Linear(784, 16),
