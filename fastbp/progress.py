@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from .history import History
@@ -10,6 +11,21 @@ from .hooks import Callback
 
 if TYPE_CHECKING:
     from .trainer import Trainer
+
+
+class _Unfailing:
+    """Standard error, or what is left of it: a full disk or a closed pipe there is no reason to lose a training."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stderr, name)
+
+    def write(self, text: str) -> None:
+        with suppress(OSError, ValueError, AttributeError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError, AttributeError):
+            sys.stderr.flush()
 
 
 class ProgressBar(Callback):
@@ -38,7 +54,7 @@ class ProgressBar(Callback):
             unit=" samples",
             unit_scale=True,
             dynamic_ncols=True,
-            file=sys.stderr,
+            file=_Unfailing(),
             bar_format="{desc} |{bar}| {rate_noinv_fmt}{postfix}",  # fits 80 columns
         )
 
@@ -56,7 +72,7 @@ class ProgressBar(Callback):
             self._bar.set_postfix(shown)
         else:
             line = (f"epoch {epoch + 1}/{trainer.run.epochs}", *(f"{name} {value}" for name, value in shown.items()))
-            print(*line, file=sys.stderr)
+            print(*line, file=_Unfailing())
 
     def on_train_end(self, trainer: Trainer, history: History) -> None:
         if self._bar is not None:

@@ -9,6 +9,7 @@ import pickle
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -337,6 +338,21 @@ def test_what_is_copied_has_no_file_and_no_bar(copied: Callable[[Any], Any], tmp
     for callbacks in [*copies, copied([log, bar])]:
         make().fit(X, Y, epochs=1, callbacks=callbacks)
         assert len((tmp_path / "log.csv").read_text().splitlines()) == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no file that is always full")
+@pytest.mark.parametrize("with_tqdm", [True, False])
+def test_a_bar_that_cannot_be_shown_stops_nothing(with_tqdm: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if with_tqdm:
+        pytest.importorskip("tqdm")
+    else:
+        monkeypatch.setitem(sys.modules, "tqdm", None)
+    for stream in (open("/dev/full", "w", buffering=1), None):  # noqa: SIM115 - closing it fails
+        monkeypatch.setattr(sys, "stderr", stream)
+        assert make().fit(X, Y, epochs=2, progress=True).ended_by == "epochs"
+        if stream is not None:
+            with suppress(OSError):
+                stream.close()
 
 
 @pytest.mark.parametrize("with_tqdm", [True, False])
