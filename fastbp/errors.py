@@ -15,7 +15,7 @@ class DataError(ValueError):
 
 
 class CheckpointError(ValueError):
-    """A saved network is truncated, corrupt, of a newer version, or not one of ours."""
+    """A saved network or training is truncated, corrupt, of a newer version, or not one of ours."""
 
 
 class TrainingDiverged(ArithmeticError):

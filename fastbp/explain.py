@@ -101,6 +101,14 @@ class Explanation:
         -dC/da of each layer's input: ``activation_nudges[l]`` belongs to ``a[l]``.
     weights, biases : list of ndarray
         Copies of the parameters that the nudges belong to, in the same shapes.
+
+    Examples
+    --------
+    >>> from fastbp import Dense
+    >>> net = Network(2, [Dense(1, "identity", initializer="zeros")], cost="half_sum_of_squares")
+    >>> e = explain(net, [4.0, -1.0], 3.0)
+    >>> e.output_nudges, e.weight_nudges[0].ravel(), e.bias_nudges[0]
+    (array([3.]), array([12., -3.]), array([3.]))
     """
 
     z: list[np.ndarray]

@@ -37,6 +37,14 @@ class BatchExplanation:
     gradient_error : float
         How far the average is from minus ``Network.gradient``: their largest difference, relative to the largest
         nudge of any sample.
+
+    Examples
+    --------
+    >>> from fastbp import Dense
+    >>> net = Network(1, [Dense(1, "identity", initializer="zeros")], cost="half_sum_of_squares")
+    >>> batch = explain_batch(net, [[2.0], [1.0]], [1.0, 3.0])
+    >>> batch.average, batch.weight_nudges[0].shape
+    (array([2.5, 2. ]), (2, 1, 1))
     """
 
     nudges: np.ndarray

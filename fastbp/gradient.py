@@ -20,6 +20,13 @@ class Gradient:
         In the order of ``Network.get_parameters``.
     weights, biases : tuple of ndarray
         Views of ``flat``: ``weights[l]`` (n_in, n_out), ``biases[l]`` (n_out,), or (0,) without biases.
+
+    Examples
+    --------
+    >>> from fastbp import Network
+    >>> gradient = Network(2, [Dense(3), Dense(1)]).gradient([[1.0, 2.0]], [1.0])
+    >>> gradient.weights[0].shape, gradient.biases[0].shape, gradient.flat.shape
+    ((2, 3), (3,), (13,))
     """
 
     flat: np.ndarray

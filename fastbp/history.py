@@ -28,6 +28,13 @@ class History:
         while it runs.
     unfinished : float
         How much of a further epoch was trained, 0 to below 1: it changed the network, but has no entry in the lists.
+
+    Examples
+    --------
+    >>> from fastbp import Dense, Network, Trainer
+    >>> history = Trainer(Network(1, [Dense(1)])).fit([[0.0], [1.0]], [1.0, 2.0], epochs=3)
+    >>> len(history.cost), history.validation_cost, history.ended_by
+    (3, [], 'epochs')
     """
 
     cost: list[float] = field(default_factory=list)

@@ -46,6 +46,18 @@ class Network:
     seed : int
         Of the initial weights.
 
+    Attributes
+    ----------
+    weights, biases : tuple of ndarray
+        By layer: ``weights[l]`` (n_in, n_out), ``biases[l]`` (n_out,), or (0,) without biases. Views: writing to them
+        changes the network.
+    n_parameters : int
+        How many numbers they have in all.
+    layers : tuple of Dense
+        With what was not given filled in.
+    n_in, cost_name, dtype, seed
+        As given, or by default.
+
     Raises
     ------
     TypeError, ValueError
@@ -158,6 +170,11 @@ class Network:
     def classify(self, x: ArrayLike) -> np.ndarray:
         """The class of each sample: the largest output; with one output, 1 where it is 0.5 or more.
 
+        Parameters
+        ----------
+        x : array_like
+            As in ``forward``.
+
         Returns
         -------
         ndarray of int64, (n,)
@@ -203,6 +220,11 @@ class Network:
     def accuracy(self, x: ArrayLike, y: ArrayLike) -> float:
         """The share of samples classified as ``y`` says, 0 to 1.
 
+        Parameters
+        ----------
+        x, y : array_like
+            As in ``cost``.
+
         Examples
         --------
         >>> net = Network(1, [Dense(1, "identity", initializer="zeros")], cost="sum_of_squares")
@@ -247,6 +269,11 @@ class Network:
 
         Sample s's gradient for W is the outer product of a_in[s] and delta[s].
 
+        Parameters
+        ----------
+        x, y : array_like
+            As in ``cost``.
+
         Examples
         --------
         >>> net = Network(1, [Dense(1, "identity", initializer="zeros")], cost="half_sum_of_squares")
@@ -262,6 +289,11 @@ class Network:
         """The Euclidean norm of every sample's gradient, (n,), without forming the gradients.
 
         |g|^2 is the sum over the layers of |delta|^2 (|a_in|^2 + 1), the 1 for the biases (Goodfellow 2015).
+
+        Parameters
+        ----------
+        x, y : array_like
+            As in ``cost``.
 
         Examples
         --------
@@ -310,7 +342,17 @@ class Network:
         return cls(layers=layers, **rest)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the network to ``path`` (.npz), whole or not at all; see ``fastbp.checkpoint``.
+        """Write the network to a file, whole or not at all.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            The file's name as given, .npz by custom.
+
+        Raises
+        ------
+        ValueError, OSError
+            If a parameter is NaN or infinite; if the file cannot be written.
 
         Examples
         --------
@@ -322,7 +364,12 @@ class Network:
 
     @staticmethod
     def load(path: str | os.PathLike[str]) -> Network:
-        """Read a network that ``save`` wrote.
+        """Read a network that ``save`` wrote, or that of a training's checkpoint.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            The file.
 
         Raises
         ------
@@ -354,7 +401,7 @@ class Network:
         Raises
         ------
         MissingExtraError
-            If onnx is not installed: ``pip install "fastbp[exchange]"``.
+            If onnx is not installed: ``pip install -e ".[exchange]"``.
         ValueError, OSError
             If a parameter is NaN or infinite, or all are over 2 GB; if the file cannot be written.
 
@@ -452,7 +499,7 @@ class Network:
         Raises
         ------
         MissingExtraError
-            If safetensors is not installed: ``pip install "fastbp[exchange]"``.
+            If safetensors is not installed: ``pip install -e ".[exchange]"``.
         ValueError, OSError
             If a parameter is NaN or infinite; if the file cannot be written.
 

@@ -98,13 +98,13 @@ class SGD(Optimizer):
     Parameters
     ----------
     learning_rate : float or callable
-        Step size, above 0.
+        Step size, above 0; or a schedule, which gives it for the update's number, counted from 0.
     momentum : float
         From 0 (plain) to below 1.
     nesterov : bool
         Step along g + momentum v instead of v (Sutskever et al. 2013, as PyTorch has it).
     l1, l2 : float
-        Penalties on the weights, see the module.
+        ``l1 sum |W| + l2 / 2 sum W^2`` is added to the averaged cost; biases never count.
 
     Examples
     --------
@@ -144,12 +144,13 @@ class RMSprop(Optimizer):
     Parameters
     ----------
     learning_rate : float or callable
+        Step size, above 0; or a schedule, which gives it for the update's number, counted from 0.
     decay : float
         How much of the running mean square is kept at each update, 0 to below 1.
     epsilon : float
         Added to the root, so that nothing is divided by 0.
     l1, l2 : float
-        Penalties on the weights, see the module.
+        ``l1 sum |W| + l2 / 2 sum W^2`` is added to the averaged cost; biases never count.
 
     Examples
     --------
@@ -180,12 +181,13 @@ class Adam(Optimizer):
     Parameters
     ----------
     learning_rate : float or callable
+        Step size, above 0; or a schedule, which gives it for the update's number, counted from 0.
     beta1, beta2 : float
         How much of the running means of g and of g^2 is kept at each update, 0 to below 1.
     epsilon : float
         Added to the root, so that nothing is divided by 0.
     l1, l2 : float
-        Penalties on the weights, see the module.
+        ``l1 sum |W| + l2 / 2 sum W^2`` is added to the averaged cost; biases never count.
 
     Examples
     --------

@@ -19,12 +19,13 @@ from .trainer import Trainer
 
 
 def warmup(dtypes: DTypeLike | Sequence[DTypeLike] = "float32") -> float:
-    """Compile what training needs, or load it from the cache, so that nothing waits for it later.
+    """Compile what fits need, or load it from the cache, so that none waits for it later.
 
     Parameters
     ----------
     dtypes : dtype or sequence of dtypes
-        float32, float64 or both: each is compiled on its own.
+        float32, float64 or both: each is compiled on its own. ``explain``, ``explain_batch`` and ``check_gradients``
+        compute in float64, whatever the network's.
 
     Returns
     -------

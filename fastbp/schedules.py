@@ -12,6 +12,20 @@ from .optimizers import Schedule, _positive
 def cosine(learning_rate: float, updates: int, final: float = 0.0) -> Schedule:
     """Fall from ``learning_rate`` to ``final`` along half a cosine in ``updates`` updates (Loshchilov & Hutter 2017).
 
+    Parameters
+    ----------
+    learning_rate : float
+        The first update's, above 0.
+    updates : int
+        How many until ``final``, which it then keeps.
+    final : float
+        0 or more.
+
+    Returns
+    -------
+    callable
+        The learning rate of an update, by its number: an optimizer's ``learning_rate``.
+
     Examples
     --------
     >>> [round(cosine(1.0, 4)(k), 3) for k in range(6)]
@@ -25,6 +39,20 @@ def cosine(learning_rate: float, updates: int, final: float = 0.0) -> Schedule:
 
 def step(learning_rate: float, every: int, factor: float = 0.1) -> Schedule:
     """Multiply by ``factor`` after every ``every`` updates.
+
+    Parameters
+    ----------
+    learning_rate : float
+        The first update's, above 0.
+    every : int
+        Updates between two steps.
+    factor : float
+        Above 0.
+
+    Returns
+    -------
+    callable
+        The learning rate of an update, by its number: an optimizer's ``learning_rate``.
 
     Examples
     --------
@@ -40,6 +68,18 @@ def step(learning_rate: float, every: int, factor: float = 0.1) -> Schedule:
 def exponential(learning_rate: float, decay: float) -> Schedule:
     """``learning_rate * decay**k``.
 
+    Parameters
+    ----------
+    learning_rate : float
+        The first update's, above 0.
+    decay : float
+        Above 0, and below 1 for a rate that falls.
+
+    Returns
+    -------
+    callable
+        The learning rate of an update, by its number: an optimizer's ``learning_rate``.
+
     Examples
     --------
     >>> [exponential(1.0, 0.5)(k) for k in range(3)]
@@ -52,6 +92,18 @@ def exponential(learning_rate: float, decay: float) -> Schedule:
 
 def warmup(schedule: float | Schedule, updates: int) -> Schedule:
     """Rise in a line to ``schedule`` (a rate, or a schedule that then begins) over the first ``updates`` updates.
+
+    Parameters
+    ----------
+    schedule : float or callable
+        What to rise to: a rate, or a schedule, whose updates are then counted from its beginning.
+    updates : int
+        How many it rises.
+
+    Returns
+    -------
+    callable
+        The learning rate of an update, by its number: an optimizer's ``learning_rate``.
 
     Examples
     --------

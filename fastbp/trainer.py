@@ -207,6 +207,14 @@ class Trainer:
             If the checkpoint is not there, or cannot be read.
         TypeError, ValueError
             If an argument is wrong. As before a CheckpointError, nothing is changed then.
+
+        Examples
+        --------
+        >>> from fastbp import SGD, Dense
+        >>> net = Network(1, [Dense(1)])
+        >>> history = Trainer(net, SGD(0.1), batch_size=2).fit([[0.0], [1.0]], [1.0, 2.0], epochs=500)
+        >>> net.forward([[2.0]]).round(3)
+        array([[3.]], dtype=float32)
         """
         begun = time.monotonic()
         epochs = count("epochs", epochs)

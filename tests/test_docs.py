@@ -1,13 +1,15 @@
 """The code in README.md and docs/ runs, and what it points at is there.
 
-Blocks marked ``python`` are run, those marked ``pycon`` are compared with the output they show; all blocks of a file
-in order and in one namespace, in an empty folder, with a few real digits for MNIST. CONTRIBUTING.md says how a block
-is marked that must not run.
+Blocks marked ``python`` are run, and what they print is compared with a block marked ``text`` that follows; blocks
+marked ``pycon`` are compared with the output they show. All blocks of a file run in order and in one namespace, in an
+empty folder, with a few real digits for MNIST. CONTRIBUTING.md says how a block is marked that must not run.
 """
 
 from __future__ import annotations
 
+import contextlib
 import doctest
+import io
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,28 +21,38 @@ from fastbp.datasets import Split
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-BLOCK = re.compile(r"^(?P<skip><!-- not run: \S.*-->\n)?```(?P<kind>python|pycon)\n(?P<code>.*?)^```$", re.M | re.S)
+BLOCK = re.compile(
+    r"^(?P<skip><!-- not run: \S.*-->\n)?```(?P<kind>python|pycon)\n(?P<code>.*?)^```$"
+    r"(?:\n+```text\n(?P<output>.*?)^```$)?",
+    re.M | re.S,
+)
 LINK = re.compile(r"\[(?P<text>[^\]]*)\]\((?P<target>[^)\s]+)\)")
 
 
 class Block(NamedTuple):
-    """A block of code, and the line of its page before its first."""
+    """A block of code, the line of its page before its first, and what it prints, where the page says so."""
 
     kind: str
     code: str
     line: int
+    output: str | None
 
 
 def blocks(text: str) -> list[Block]:
     """The blocks of a page that are to be run."""
     found = [match for match in BLOCK.finditer(text) if not match["skip"]]
-    return [Block(match["kind"], match["code"], text.count("\n", 0, match.start("code"))) for match in found]
+    return [Block(m["kind"], m["code"], text.count("\n", 0, m.start("code")), m["output"]) for m in found]
 
 
 def run(block: Block, page: str, namespace: dict[str, Any]) -> None:
     """Run a block; a traceback names the page and the line."""
     if block.kind == "python":
-        exec(compile("\n" * block.line + block.code, page, "exec"), namespace)
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            exec(compile("\n" * block.line + block.code, page, "exec"), namespace)
+        if block.output is not None:
+            flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+            alike = doctest.OutputChecker().check_output(block.output, printed.getvalue(), flags)
+            assert alike, f"{page}, block at line {block.line}: printed\n{printed.getvalue()}"
         return
     test = doctest.DocTestParser().get_doctest(block.code, namespace, page, page, block.line)
     try:
@@ -116,6 +128,13 @@ nonsense
 ```
 ```python
 assert b == 3{}
+print("seen  ")
+print(b)
+```
+
+```text
+seen
+{}
 ```
 """
 
@@ -127,15 +146,17 @@ def run_page(text: str) -> None:
 
 
 def test_blocks_share_a_namespace_and_marked_ones_are_left_out() -> None:
-    run_page(PAGE.format(2, ""))
+    run_page(PAGE.format(2, "", 3))
     assert [block.line for block in blocks(PAGE)] == [2, 10, 18]
 
 
 def test_wrong_output_and_failing_code_are_found() -> None:
     with pytest.raises(doctest.DocTestFailure):
-        run_page(PAGE.format(3, ""))
+        run_page(PAGE.format(3, "", 3))
     with pytest.raises(AssertionError) as raised:
-        run_page(PAGE.format(2, "3"))
+        run_page(PAGE.format(2, "3", 3))
     assert raised.traceback[-1].lineno == 18  # counted from 0 there
+    with pytest.raises(AssertionError, match=r"line 18: printed\s+seen"):
+        run_page(PAGE.format(2, "", 4))
     with pytest.raises(ZeroDivisionError):
         run_page("```pycon\n>>> 1 / 0\n```\n")

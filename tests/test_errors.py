@@ -14,6 +14,7 @@ import pytest
 
 import fastbp
 from fastbp import SGD, Adam, AdamW, Dense, Network, RMSprop, Trainer
+from fastbp.optimizers import OPTIMIZERS
 
 X = np.linspace(-1.0, 1.0, 24).reshape(6, 4)
 Y = np.array([0, 1, 2, 0, 1, 2])
@@ -257,7 +258,7 @@ def test_bad_validation(validation: Any, network: Network) -> None:
 BAD_NUMBERS: list[Any] = [-0.5, NAN, INF, "0.1", None]
 
 
-@pytest.mark.parametrize("optimizer", [SGD, RMSprop, Adam, AdamW])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.values())
 @pytest.mark.parametrize("argument", ["learning_rate", "l1", "l2"])
 @pytest.mark.parametrize("value", BAD_NUMBERS)
 def test_bad_settings_of_every_optimizer(optimizer: Callable[..., object], argument: str, value: Any) -> None:

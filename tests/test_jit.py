@@ -152,7 +152,7 @@ def test_it_hits_and_says_when_it_compiles(package: Package) -> None:
     words, expected = ["directory", "32", "serial", "parallel"], [THIRDS["32"], "18 False", "18 True"]
     out, said = package.run(*words)
     assert out[1:] == expected
-    assert said.startswith(SAYS + "once;")
+    assert said.startswith(SAYS + "once; a fit's take")
     assert said.count("\n") == 1
     before = package.entries()
     assert {str(path.parent) for path in before} == {out[0]}

@@ -13,7 +13,7 @@ import reference
 from conftest import Build, simple
 
 import fastbp
-from fastbp import schedules
+from fastbp import optimizers, schedules
 
 UPDATES = 6
 
@@ -36,6 +36,17 @@ PLAIN: list[tuple[str, dict[str, Any]]] = [
 ]
 PENALTIES: list[dict[str, float]] = [{}, {"l1": 0.02}, {"l2": 0.3}, {"l1": 0.02, "l2": 0.3}]
 RATES: list[float | Callable[[int], float]] = [0.02, falling]
+
+
+def test_none_is_forgotten() -> None:
+    exported = {
+        name
+        for name in fastbp.__all__
+        if isinstance(kind := getattr(fastbp, name), type)
+        and issubclass(kind, fastbp.Optimizer)
+        and kind is not fastbp.Optimizer
+    }
+    assert exported == {kind.__name__ for kind in optimizers.OPTIMIZERS.values()} == {name for name, _ in PLAIN}
 
 
 def oracle_of(name: str, options: dict[str, Any]) -> reference.SGD | reference.RMSprop | reference.Adam:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from script_runs import load, pictures
 
 import fastbp
 from fastbp import SGD, Dense, History, Network, Trainer, report
@@ -357,3 +358,23 @@ def test_a_wide_network_a_deep_one_and_one_without_pictures(
     assert not page.locator("#play").is_visible()
     assert page.locator("#first-units canvas").count() == 48
     assert page.locator("#confusion").is_visible()
+
+
+def test_the_guides_pictures_are_drawn(
+    chromium: Any, digits: Digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = Network(784, [Dense(16, "sigmoid"), Dense(16, "sigmoid"), Dense(10, "sigmoid")], "sum_of_squares", seed=0)
+    report.save_page(tmp_path / "report.html", network, batch=digits)
+    (tmp_path / "images").mkdir()
+    load("draw_page", monkeypatch).draw(chromium, tmp_path / "report.html", tmp_path / "images")
+    assert pictures(tmp_path / "images") == [
+        f"page-{n}.png" for n in ("next", "sensitive", "seven", "weights", "wishes")
+    ]
+    out = capsys.readouterr().out
+    for found in (
+        "If it should have been 7",
+        "5. Weights and biases of hidden layer 2",
+        "yours, a 7",
+        "of 100 samples",
+    ):
+        assert found in out

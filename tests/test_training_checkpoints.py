@@ -22,14 +22,13 @@ import fastbp
 from fastbp import (
     SGD,
     Adam,
-    AdamW,
     CheckpointError,
     Dense,
     History,
     Network,
-    RMSprop,
     Trainer,
     archive,
+    optimizers,
     pace,
     schedules,
 )
@@ -38,11 +37,8 @@ from fastbp.callbacks import Checkpoint, EarlyStopping, LambdaCallback
 X = np.random.default_rng(0).integers(0, 256, (60, 5)).astype(np.uint8)
 Y = np.arange(60) % 3
 OPTIMIZERS: dict[str, Callable[[], fastbp.Optimizer]] = {
-    "sgd": lambda: SGD(0.1),
+    **optimizers.OPTIMIZERS,
     "momentum": lambda: SGD(0.1, momentum=0.9, l2=1e-3),
-    "rmsprop": lambda: RMSprop(0.01),
-    "adam": lambda: Adam(0.01),
-    "adamw": lambda: AdamW(0.01, weight_decay=0.1),
     "schedule": lambda: SGD(schedules.cosine(0.2, 40), momentum=np.float64(0.9)),
 }
 
@@ -246,8 +242,8 @@ def test_load_with_another_optimizer(tmp_path: Path) -> None:
     [
         ({"hidden": 7}, r"layers was 6 tanh, 3 softmax, now 7 tanh, 3 softmax"),
         ({"dtype": "float64"}, r"dtype was float32, now float64"),
-        ({"optimizer": "sgd"}, r"optimizer was adam, now sgd; learning_rate was 0\.01, now 0\.1; "),
-        ({"optimizer": "schedule"}, r"optimizer was adam, now sgd; learning_rate was 0\.01, now a schedule"),
+        ({"optimizer": "sgd"}, r"optimizer was adam, now sgd; learning_rate was 0\.001, now 0\.1; "),
+        ({"optimizer": "schedule"}, r"optimizer was adam, now sgd; learning_rate was 0\.001, now a schedule"),
         ({"batch_size": 20}, r"batch_size was 10, now 20$"),
         ({"seed": 8}, r"seed was 7, now 8$"),
         ({"shuffle": False}, r"shuffle was True, now False$"),

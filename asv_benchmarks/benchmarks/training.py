@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fastbp import SGD, Adam, AdamW, Dense, Network, RMSprop
+from fastbp import SGD, Adam, Dense, Network, optimizers
 
 from .workloads import digits_like, interleaved_ratio, network, numpy_epoch, parse, ready, samples, trainer
 
@@ -16,9 +16,7 @@ OPTIMIZERS = {
     "SGD": SGD(0.1),
     "momentum": SGD(0.1, momentum=0.9),
     "nesterov": SGD(0.1, momentum=0.9, nesterov=True),
-    "RMSprop": RMSprop(),
-    "Adam": Adam(),
-    "AdamW": AdamW(),
+    **{kind.__name__: kind() for kind in optimizers.OPTIMIZERS.values()},
 }
 
 

@@ -18,6 +18,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from ..hooks import as_callbacks
+from ..kernels.activations import CODES, LAST_ONLY
 from ..layers import Dense, count
 from ..model import Network
 from ..trainer import Trainer
@@ -25,7 +26,7 @@ from . import solvers
 from .samples import Samples, slices
 
 # scikit-learn's names first, then what fastbp has beside them.
-ACTIVATIONS = {name: name for name in ("identity", "tanh", "relu", "leaky_relu", "elu", "softplus", "gelu", "sigmoid")}
+ACTIVATIONS = {name: name for name in CODES if name not in LAST_ONLY}
 ACTIVATIONS["logistic"] = "sigmoid"
 FLOATS = (np.float64, np.float32)
 
