@@ -39,7 +39,9 @@ def address_of(array: np.ndarray | None) -> int:
 
 def _array(argument: str, given: ArrayLike) -> np.ndarray:
     """``given`` as an array; masks, which nothing here would heed, are refused."""
-    masked = None if type(given) is np.ndarray else sys.modules.get("numpy.ma")  # that takes NumPy long to import
+    if type(given) is np.ndarray:
+        return given
+    masked = sys.modules.get("numpy.ma")  # which takes long to import
     if masked is not None and isinstance(given, masked.MaskedArray):
         raise TypeError(f"{argument}: got a masked array, expected one without masks, as its filled() gives")
     return np.asarray(given)
