@@ -110,15 +110,13 @@ def _emit_finish(b: Any, vec: Vector, blocks: Any, eta: Any, c: Any) -> None:
             put()
 
 
-def _emit_block(
-    b: Any, vec: Vector, rows: int, vectors: int, a: Any, bm: Any, init: Any, c: Any, eta: Any, steps: Any, ahead: int
-) -> None:
-    """``rows`` x ``vectors`` of C in registers; a, bm, init, c are (address, stride[, stride]) in bytes.
+def _emit_block(b: Any, vec: Vector, rows: int, vectors: int, operands: Any, eta: Any, steps: Any, ahead: int) -> None:
+    """``rows`` x ``vectors`` of C in registers; the operands A, B, init and C are (address, stride[, stride]) in bytes.
 
     What step k + ``ahead`` reads is prefetched at step k, unless ``ahead`` is 0.
     """
     size = vec.lanes * vec.dtype.bitwidth // 8
-    (a0, a_row, a_k), (b0, b_k), (i0, i_row) = a, bm, init
+    (a0, a_row, a_k), (b0, b_k), (i0, i_row), c = operands
     a_rows = [b.add(a0, b.mul(a_row, I64(r))) for r in range(rows)]
     accumulators = [
         [
@@ -168,7 +166,7 @@ def _emit_product(
             (b.add(b.add(im[0], b.mul(im[1], r)), right), im[1]),
             (b.add(b.add(cm[0], b.mul(cm[1], r)), right), cm[1]),
         )
-        _emit_block(b, vec, height, vectors, *block, eta, steps(), ahead if (height, vectors) == (ROWS, 2) else 0)
+        _emit_block(b, vec, height, vectors, block, eta, steps(), ahead if (height, vectors) == (ROWS, 2) else 0)
 
     _emit_blocks(b, vec, shape, heights, emit)
 
