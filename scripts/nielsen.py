@@ -9,7 +9,7 @@ Accuracies are in percent, of the 10,000 test digits, after the last epoch and a
 epoch, in chapter 1 of the best of three runs (he says so; the two last recipes he gives on validation data instead).
 So two things are checked, each against his figure less 0.3: the best run with the start of chapter 1, which is what he
 did; and the mean of all runs with that of chapter 3. Seeds 0, 1 and 2; with eta 3 and 100 hidden units 0 to 5, as there
-two starts of three, of twelve seeds, lose a digit for good. The means of the first start are printed too, and nothing
+half of the starts, of twelve seeds, lose a digit for good. The means of the first start are printed too, and nothing
 is asked of them.
 """
 
