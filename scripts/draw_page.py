@@ -56,6 +56,8 @@ def draw(browser: Browser, page: Path, folder: Path) -> None:
 
 if __name__ == "__main__":
     page = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/mnist/report.html")
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if chromium is None or not page.exists():
+        sys.exit(f"needs a Chromium on the PATH, and the page {page} that docs/guide/page.md makes")
     with sync_playwright() as driver:
         draw(driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"]), page, IMAGES)
