@@ -208,8 +208,7 @@ class Fit:
         # The order within a batch does not matter, so one batch of everything needs none.
         rng = trainer._rng if trainer.shuffle and trainer.batch_size < self.run.samples else None
         samples = self.samples
-        orders = [order for order in (samples.order(rng) for _ in range(epochs)) if order is not None]
-        self._order = np.concatenate(orders) if len(orders) > 1 else orders[0] if orders else None
+        self._order = samples.order(rng, epochs)
         self.workspace.point_at(samples.inputs, samples.targets, self._order, samples.weights)
         self.workspace.prepare(DELTA, trainer.batch_size, trainer.network._theta)
         self.workspace.expect_epochs(epochs, self.run.samples)

@@ -44,19 +44,24 @@ class Samples:
     def __len__(self) -> int:
         return len(self.inputs) if self.rows is None else len(self.rows)
 
-    def order(self, rng: np.random.Generator | None) -> np.ndarray | None:
-        """The rows in the order of an epoch: drawn from ``rng``, or as they lie; None where all lie in order.
+    def order(self, rng: np.random.Generator | None, epochs: int = 1) -> np.ndarray | None:
+        """The rows in the order of so many epochs, one behind the other; None where all lie in order.
+
+        Each epoch's order is drawn from ``rng``; without one it is as the rows lie.
 
         Examples
         --------
         >>> samples = Samples(np.zeros((5, 2)), np.zeros(5, np.int64), rows=np.array([0, 3]))
-        >>> samples.order(None)
-        array([0, 3])
+        >>> samples.order(None, epochs=2)
+        array([0, 3, 0, 3])
         """
         if rng is None:
-            return self.rows
-        order = np.empty(len(self), np.int64)
-        write_permutation(order.ctypes.data, len(order), int(rng.integers(1 << 63)))
+            return None if self.rows is None else np.tile(self.rows, epochs)
+        n = len(self)
+        order = np.empty(epochs * n, np.int64)
+        at = order.ctypes.data
+        for epoch, key in enumerate(rng.integers(1 << 63, size=epochs).tolist()):
+            write_permutation(at + order.itemsize * n * epoch, n, key)
         return order if self.rows is None else self.rows[order]
 
     @cached_property

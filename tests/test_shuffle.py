@@ -31,6 +31,15 @@ def test_orders_depend_on_the_seed_and_the_epoch() -> None:
     assert (orders(50, 1, seed=2)[0] != first).any()
 
 
+@pytest.mark.parametrize("rows", [None, np.array([2, 3, 5, 7, 11])])
+def test_epochs_drawn_at_once_are_those_drawn_one_by_one(rows: np.ndarray | None) -> None:
+    samples = Samples(np.zeros((12, 1)), np.zeros(12, np.int64), rows)
+    at_once, one_by_one = np.random.default_rng(5), np.random.default_rng(5)
+    drawn = np.concatenate([samples.order(one_by_one) for _ in range(4)])
+    np.testing.assert_array_equal(samples.order(at_once, epochs=4), drawn)
+    assert at_once.bit_generator.state == one_by_one.bit_generator.state
+
+
 def off(counts: np.ndarray) -> float:
     """By how many standard deviations chi squared is off where all counts should be alike."""
     expected, freedom = counts.mean(), counts.size - 1
