@@ -1,4 +1,4 @@
-"""What a network is given, checked once and here: samples, targets, numbers, layers, a cost's name, a dtype.
+"""What a network is given, checked once and here: samples, targets, weights, layers, a cost's name, a dtype.
 
 Everything comes out as kernels take it, or an error names the argument, what was got and what would do.
 """
@@ -109,23 +109,6 @@ def targets(y: ArrayLike, n: int, n_out: int, cost: str, dtype: np.dtype) -> np.
         bad = low if low < 0 else high
         raise ValueError(f"y: got class {bad}, expected whole numbers from 0 to {n_out - 1}")
     return np.ascontiguousarray(array, np.int64)
-
-
-def limit(argument: str, value: float | None) -> float | None:
-    """``value`` as a finite number above 0; None for no limit.
-
-    Examples
-    --------
-    >>> limit("clip_norm", 1)
-    1.0
-    """
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{argument}: got {value!r}, expected a finite number above 0, or None")
-    if not 0 < value < math.inf:
-        raise ValueError(f"{argument}: got {value!r}, expected a finite number above 0, or None")
-    return float(value)
 
 
 def sample_weight(given: ArrayLike, n: int, dtype: np.dtype) -> np.ndarray:

@@ -14,9 +14,8 @@ import numpy as np
 from .errors import unknown_name
 from .history import History
 from .hooks import Callback, LambdaCallback, State
-from .layers import count
-from .optimizers import _positive
 from .progress import ProgressBar
+from .scalars import count, positive
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -34,8 +33,7 @@ class _Monitor:
             raise unknown_name("monitor", monitor, MONITORS)
         if mode not in (None, "min", "max"):
             raise ValueError(f"mode: got {mode!r}, expected 'min', 'max', or None for what suits the monitor")
-        _positive("min_delta", min_delta, zero=True)
-        self.name, self.min_delta = monitor, float(min_delta)
+        self.name, self.min_delta = monitor, positive("min_delta", min_delta, zero=True)
         mode = mode or ("max" if monitor.endswith("accuracy") else "min")
         self.what = f"{mode}_{monitor}"
         self._worst = math.inf if mode == "min" else -math.inf
@@ -200,7 +198,7 @@ class Checkpoint(Callback):
         mode: str | None = None,
     ) -> None:
         if every_seconds is not None:
-            _positive("every_seconds", every_seconds)
+            positive("every_seconds", every_seconds)
             if best_only:
                 raise ValueError(f"every_seconds: got {every_seconds!r} with best_only, which saves after epochs only")
         self.path = os.fspath(path)

@@ -21,8 +21,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .layers import count
 from .model import Network
+from .scalars import count
 
 
 class SensitiveParameter(NamedTuple):

@@ -24,8 +24,8 @@ from .gradient import Gradient
 from .kernels.costs import GOES_WITH
 from .kernels.layout import DELTA
 from .kernels.states import states
-from .layers import count
 from .model import Network
+from .scalars import count
 
 CHUNK_NUMBERS = 1 << 22  # activations and deltas at hand at a time
 

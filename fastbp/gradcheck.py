@@ -25,8 +25,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .layers import count
 from .model import Network
+from .scalars import count, positive
 
 # Differences of fourth order (Fornberg 1988, tables 1 and 3): steps from the parameter, weights over 12 h.
 CENTRAL = {-2: 1.0, -1: -8.0, 1: 8.0, 2: -1.0}
@@ -150,8 +150,8 @@ def check_gradients(
     >>> check.passed, check.max_relative_error < 1e-7
     (True, True)
     """
-    _require_positive("epsilon", epsilon)
-    _require_positive("tolerance", tolerance)
+    positive("epsilon", epsilon)
+    positive("tolerance", tolerance)
     most = net.n_parameters if n_parameters is None else count("n_parameters", n_parameters)
     double = type(net).from_config({**net.config(), "dtype": "float64"})
     double.set_parameters(net.get_parameters())
@@ -251,8 +251,3 @@ def _relative(a: float, n: float, floor: float) -> float:
 def _largest(errors: np.ndarray) -> int:
     """Where the largest error is; NaN counts as larger than any."""
     return int(np.argmax(errors))
-
-
-def _require_positive(argument: str, value: float) -> None:
-    if not (isinstance(value, (int, float, np.number)) and 0 < value < math.inf):
-        raise ValueError(f"{argument}: got {value!r}, expected a number above 0")

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from .errors import unknown_name
 from .kernels.activations import CODES
+from .scalars import count, positive
 
 # name -> (standard deviation or limit of the weights, from n_in and n_out; whether normal). Limits are for uniform.
 INITIALIZERS: dict[str, tuple[Callable[[int, int], float], bool]] = {
@@ -23,41 +22,6 @@ INITIALIZERS: dict[str, tuple[Callable[[int, int], float], bool]] = {
     "normal": (lambda n_in, n_out: 1.0, True),
     "zeros": (lambda n_in, n_out: 0.0, False),
 }
-
-
-def count(argument: str, value: Any, least: int = 1) -> int:
-    """``value`` as an int of at least ``least``, or an error that names the argument.
-
-    Examples
-    --------
-    >>> count("batch_size", 100)
-    100
-    """
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{argument}: got {value!r}, expected a whole number of {least} or more")
-    if number < least:
-        raise ValueError(f"{argument}: got {number}, expected a whole number of {least} or more")
-    return number
-
-
-def fraction(argument: str, value: Any) -> float:
-    """``value`` as a float from 0 to below 1, or an error that names the argument.
-
-    Examples
-    --------
-    >>> fraction("dropout", 0.5)
-    0.5
-    """
-    wanted = "a number from 0 to below 1"
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{argument}: got {value!r}, expected {wanted}")
-    if not 0 <= value < 1:
-        raise ValueError(f"{argument}: got {value!r}, expected {wanted}")
-    return float(value)
 
 
 @dataclass(frozen=True)
@@ -88,7 +52,7 @@ class Dropout:
     rate: float
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "rate", fraction("Dropout rate", self.rate))
+        object.__setattr__(self, "rate", positive("Dropout rate", self.rate, zero=True, below=1))
 
 
 @dataclass(frozen=True)
@@ -136,7 +100,7 @@ class Dense:
         if not isinstance(self.bias, (bool, np.bool_)):
             raise TypeError(f"bias: got {self.bias!r}, expected True or False")
         object.__setattr__(self, "bias", bool(self.bias))
-        object.__setattr__(self, "dropout", fraction("dropout", self.dropout))
+        object.__setattr__(self, "dropout", positive("dropout", self.dropout, zero=True, below=1))
 
     def initial_weights(self, n_in: int, rng: np.random.Generator) -> np.ndarray:
         """Draw the weights, float64 (n_in, n).

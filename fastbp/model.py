@@ -20,7 +20,8 @@ from .errors import unknown_name
 from .gradient import Gradient
 from .kernels import persample
 from .kernels.layout import COST, DELTA, FORWARD
-from .layers import Dense, Dropout, count, views
+from .layers import Dense, Dropout, views
+from .scalars import count
 from .tables import Shape
 from .workspace import Workspace
 

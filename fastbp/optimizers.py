@@ -7,7 +7,6 @@ too; scikit-learn's ``alpha`` is this ``l2`` times the batch size; Nielsen's ``l
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -15,18 +14,9 @@ from typing import ClassVar
 import numpy as np
 
 from .kernels import update
+from .scalars import positive
 
 Schedule = Callable[[int], float]
-
-
-def _positive(name: str, value: float, *, zero: bool = False, below: float = math.inf) -> None:
-    wanted = f"a finite number {'of 0 or more' if zero else 'above 0'}" + (
-        f", below {below}" if below < math.inf else ""
-    )
-    if isinstance(value, (bool, str)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{name}: got {value!r}, expected {wanted}")
-    if not (math.isfinite(value) and (value > 0 or (zero and value == 0)) and value < below):
-        raise ValueError(f"{name}: got {value!r}, expected {wanted}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +36,9 @@ class Optimizer:
 
     def __post_init__(self) -> None:
         if not callable(self.learning_rate):
-            _positive("learning_rate", self.learning_rate)
+            positive("learning_rate", self.learning_rate)
         for name in ("l1", "l2"):
-            _positive(name, getattr(self, name), zero=True)
+            positive(name, getattr(self, name), zero=True)
         self._check()
 
     def _check(self) -> None:
@@ -129,7 +119,7 @@ class SGD(Optimizer):
         return 1 if self.momentum else 0
 
     def _check(self) -> None:
-        _positive("momentum", self.momentum, zero=True, below=1)
+        positive("momentum", self.momentum, zero=True, below=1)
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov: got True with momentum 0, expected a momentum above 0")
 
@@ -167,8 +157,8 @@ class RMSprop(Optimizer):
     n_states: ClassVar[int] = 1
 
     def _check(self) -> None:
-        _positive("decay", self.decay, zero=True, below=1)
-        _positive("epsilon", self.epsilon)
+        positive("decay", self.decay, zero=True, below=1)
+        positive("epsilon", self.epsilon)
 
     def hyperparameters(self) -> dict[str, float]:
         return super().hyperparameters() | {"beta2": self.decay, "epsilon": self.epsilon}
@@ -205,9 +195,9 @@ class Adam(Optimizer):
     n_states: ClassVar[int] = 2
 
     def _check(self) -> None:
-        _positive("beta1", self.beta1, zero=True, below=1)
-        _positive("beta2", self.beta2, zero=True, below=1)
-        _positive("epsilon", self.epsilon)
+        positive("beta1", self.beta1, zero=True, below=1)
+        positive("beta2", self.beta2, zero=True, below=1)
+        positive("epsilon", self.epsilon)
 
     def hyperparameters(self) -> dict[str, float]:
         own = {name: getattr(self, name) for name in ("beta1", "beta2", "epsilon")}
@@ -237,7 +227,7 @@ class AdamW(Adam):
 
     def _check(self) -> None:
         super()._check()
-        _positive("weight_decay", self.weight_decay, zero=True)
+        positive("weight_decay", self.weight_decay, zero=True)
 
     def hyperparameters(self) -> dict[str, float]:
         return super().hyperparameters() | {"weight_decay": self.weight_decay}

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .kernels.shuffle import write_permutation
-from .optimizers import _positive
+from .scalars import positive
 
 # Of a larger x only rows spread over it are looked at: a fingerprint should take nothing beside an epoch.
 FINGERPRINT_BYTES = 1 << 18
@@ -112,7 +112,7 @@ def hold_out(inputs: np.ndarray, targets: np.ndarray, share: float, seed: int) -
     >>> len(training), held_out.targets
     (6, array([0, 0, 1, 1]))
     """
-    _positive("validation_split", share, below=1)
+    positive("validation_split", share, below=1)
     n = len(inputs)
     if n < 2:
         raise ValueError(f"validation_split: got {share!r} of one sample, expected two samples or more")

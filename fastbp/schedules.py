@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from functools import partial
 
-from .layers import count
-from .optimizers import Schedule, _positive
+from .optimizers import Schedule
+from .scalars import count, positive
 
 
 def cosine(learning_rate: float, updates: int, final: float = 0.0) -> Schedule:
@@ -31,8 +31,8 @@ def cosine(learning_rate: float, updates: int, final: float = 0.0) -> Schedule:
     >>> [round(cosine(1.0, 4)(k), 3) for k in range(6)]
     [1.0, 0.854, 0.5, 0.146, 0.0, 0.0]
     """
-    _positive("learning_rate", learning_rate)
-    _positive("final", final, zero=True)
+    positive("learning_rate", learning_rate)
+    positive("final", final, zero=True)
     updates = count("updates", updates)
     return partial(_cosine, learning_rate, updates, final)
 
@@ -59,8 +59,8 @@ def step(learning_rate: float, every: int, factor: float = 0.1) -> Schedule:
     >>> [step(1.0, 2, 0.5)(k) for k in range(5)]
     [1.0, 1.0, 0.5, 0.5, 0.25]
     """
-    _positive("learning_rate", learning_rate)
-    _positive("factor", factor)
+    positive("learning_rate", learning_rate)
+    positive("factor", factor)
     every = count("every", every)
     return partial(_step, learning_rate, every, factor)
 
@@ -85,8 +85,8 @@ def exponential(learning_rate: float, decay: float) -> Schedule:
     >>> [exponential(1.0, 0.5)(k) for k in range(3)]
     [1.0, 0.5, 0.25]
     """
-    _positive("learning_rate", learning_rate)
-    _positive("decay", decay)
+    positive("learning_rate", learning_rate)
+    positive("decay", decay)
     return partial(_step, learning_rate, 1, decay)
 
 
@@ -112,7 +112,7 @@ def warmup(schedule: float | Schedule, updates: int) -> Schedule:
     """
     updates = count("updates", updates)
     if not callable(schedule):
-        _positive("learning_rate", schedule)
+        positive("learning_rate", schedule)
         schedule = partial(_step, schedule, 1, 1.0)
     return partial(_warmup, schedule, updates)
 

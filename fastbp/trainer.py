@@ -19,11 +19,11 @@ from .errors import CheckpointError
 from .fitting import Fit, Run
 from .history import History
 from .hooks import Callback, as_callbacks, named
-from .layers import count, fraction
 from .model import Network
-from .optimizers import OPTIMIZERS, Adam, Optimizer, _positive
+from .optimizers import OPTIMIZERS, Adam, Optimizer
 from .progress import ProgressBar
 from .samples import Samples, hold_out
+from .scalars import count, positive
 from .state import Place, State
 
 # Kernels add a batch's samples to a place, in 64 bits.
@@ -105,8 +105,8 @@ class Trainer:
         self.n_threads = _threads.check(n_threads)
         self.shuffle = bool(shuffle)
         given = {"clip_norm": clip_norm, "clip_sample_norm": clip_sample_norm, "max_norm": max_norm}
-        self.limits = {name: arguments.limit(name, value) for name, value in given.items()}
-        self.label_smoothing = fraction("label_smoothing", label_smoothing)
+        self.limits = {name: None if value is None else positive(name, value) for name, value in given.items()}
+        self.label_smoothing = positive("label_smoothing", label_smoothing, zero=True, below=1)
         classifies = network.cost_name == "cross_entropy" and network.layers[-1].activation == "softmax"
         if self.label_smoothing and not classifies:
             pair = f"{network.cost_name} after {network.layers[-1].activation}"
@@ -218,9 +218,7 @@ class Trainer:
         """
         begun = time.monotonic()
         epochs = count("epochs", epochs)
-        if max_seconds is not None:
-            _positive("max_seconds", max_seconds)
-        deadline = math.inf if max_seconds is None else begun + max_seconds
+        deadline = math.inf if max_seconds is None else begun + positive("max_seconds", max_seconds)
         hooks = [*([ProgressBar()] if progress else []), *as_callbacks(callbacks)]
         samples, held_out = self._divide(x, y, validation, validation_split)
         samples = self._weighted(samples, sample_weight, class_weight)

@@ -14,7 +14,7 @@ import fastbp
 PACKAGE = Path(fastbp.__file__).parent
 OPTIONAL = {"scipy", "sklearn", "matplotlib", "tqdm", "pooch", "mlxtend", "torch", "onnx", "safetensors", "PIL"}
 
-LAYERS = {"kernels", "errors"}
+LAYERS = {"kernels", "errors", "scalars"}
 WORKSPACE = LAYERS | {"layers", "arguments", "_jit", "_threads"}
 MODEL = LAYERS | {"layers", "arguments", "gradient", "_threads", "tables", "workspace"}
 TRAINER = MODEL | {"model", "optimizers", "schedules"}
@@ -25,12 +25,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_jit": set(),
     "_threads": set(),
     "errors": set(),
+    "scalars": set(),
     "kernels": {"_jit", "kernels"},
     "layers": LAYERS,
     "arguments": LAYERS | {"layers"},
     "gradient": LAYERS | {"layers"},
     "optimizers": LAYERS,
-    "schedules": {"optimizers", "layers", "errors"},
+    "schedules": {"optimizers", "scalars"},
     "plan": {"kernels"},
     "tables": {"kernels", "layers", "plan"},
     "compiled": {"_jit", "_threads", "kernels"},
@@ -39,10 +40,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "history": set(),
     "hooks": {"errors", "history"},
     "archive": {"errors"},
-    "samples": {"kernels", "optimizers"},
+    "samples": {"kernels", "scalars"},
     "pace": {"tables"},
     "progress": {"history", "hooks"},
-    "callbacks": {"errors", "history", "hooks", "layers", "optimizers", "progress"},
+    "callbacks": {"errors", "history", "hooks", "progress", "scalars"},
     "checkpoint": TRAINER | {"archive"},
     "state": TRAINER | {"archive", "checkpoint", "history"},
     "fitting": TRAINER | {"history", "hooks", "pace", "samples", "state"},

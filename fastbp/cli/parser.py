@@ -16,7 +16,8 @@ from fastbp.errors import CheckpointError, unknown_name
 from fastbp.kernels.activations import CODES as ACTIVATIONS
 from fastbp.kernels.activations import LAST_ONLY
 from fastbp.kernels.costs import CODES as COSTS
-from fastbp.optimizers import OPTIMIZERS, _positive
+from fastbp.optimizers import OPTIMIZERS
+from fastbp.scalars import positive
 
 # Beside a run's checkpoint: the options that it began with, but for those that say where to and what to show.
 RESUME_FILE = "checkpoint.json"
@@ -298,10 +299,9 @@ def _count(text: str) -> int:
 
 def _seconds(text: str) -> float:
     try:
-        _positive("seconds", float(text))
+        return positive("seconds", float(text))
     except ValueError:
         raise argparse.ArgumentTypeError(f"got {text!r}, expected a number of seconds above 0") from None
-    return float(text)
 
 
 def _every(text: str) -> str:

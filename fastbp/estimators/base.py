@@ -19,8 +19,9 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from ..hooks import as_callbacks
 from ..kernels.activations import CODES, LAST_ONLY
-from ..layers import Dense, count
+from ..layers import Dense
 from ..model import Network
+from ..scalars import count
 from ..trainer import Trainer
 from . import solvers
 from .samples import Samples, slices

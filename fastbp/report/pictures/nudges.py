@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastbp.explain import Explanation
-from fastbp.layers import count
+from fastbp.scalars import count
 
 from .axes import DOWN, SIGNED, UP, axes_for, plain, signed, symmetric, whole_ticks
 
