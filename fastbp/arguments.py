@@ -37,7 +37,7 @@ def address_of(array: np.ndarray | None) -> int:
     return 0 if array is None else _word_at(id(array) + _DATA_AT).value
 
 
-def _array(argument: str, given: ArrayLike) -> np.ndarray:
+def as_array(argument: str, given: ArrayLike) -> np.ndarray:
     """``given`` as an array; masks, which nothing here would heed, are refused."""
     if type(given) is np.ndarray:
         return given
@@ -55,7 +55,7 @@ def inputs(x: ArrayLike, n_in: int, dtype: np.dtype) -> tuple[np.ndarray, bool]:
     >>> inputs([0, 1], 2, np.dtype("float32"))
     (array([[0., 1.]], dtype=float32), True)
     """
-    array = _array("x", x)
+    array = as_array("x", x)
     if isinstance(x, (list, tuple)) and array.dtype.kind in "iu" and array.dtype != np.uint8:
         array = array.astype(np.float64)  # whole numbers; a list of images stays what it is
     kind = array.dtype.char
@@ -84,7 +84,7 @@ def targets(y: ArrayLike, n: int, n_out: int, cost: str, dtype: np.dtype) -> np.
     >>> targets([2.0, 0.0], 2, 3, "sum_of_squares", np.dtype("float32"))
     array([2, 0])
     """
-    array = _array("y", y)
+    array = as_array("y", y)
     if array.dtype.kind not in "iuf":
         raise TypeError(f"y: got dtype {array.dtype}, expected whole classes or floats")
     if n_out == 1 and array.shape == (n,):
@@ -111,6 +111,22 @@ def targets(y: ArrayLike, n: int, n_out: int, cost: str, dtype: np.dtype) -> np.
     return np.ascontiguousarray(array, np.int64)
 
 
+def parameters(argument: str, given: ArrayLike, n: int, dtype: np.dtype) -> np.ndarray:
+    """One number for each of a network's n parameters, (n,) of ``dtype``.
+
+    Examples
+    --------
+    >>> parameters("direction", [1, 0.5], 2, np.dtype("float32"))
+    array([1. , 0.5], dtype=float32)
+    """
+    array = as_array(argument, given)
+    if array.dtype.kind not in "iuf":
+        raise TypeError(f"{argument}: got dtype {array.dtype}, expected floats")
+    if array.shape != (n,):
+        raise ValueError(f"{argument}: got shape {array.shape}, expected ({n},)")
+    return converted(argument, array, dtype)
+
+
 def sample_weight(given: ArrayLike, n: int, dtype: np.dtype) -> np.ndarray:
     """What each of n samples counts, (n,) of ``dtype``: 0 or more, not all 0.
 
@@ -119,7 +135,7 @@ def sample_weight(given: ArrayLike, n: int, dtype: np.dtype) -> np.ndarray:
     >>> sample_weight([1, 0.5], 2, np.dtype("float32"))
     array([1. , 0.5], dtype=float32)
     """
-    array = np.atleast_1d(_array("sample_weight", given))
+    array = np.atleast_1d(as_array("sample_weight", given))
     if array.dtype.kind not in "biuf":
         raise TypeError(f"sample_weight: got dtype {array.dtype}, expected numbers")
     if array.shape != (n,):

@@ -21,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from . import arguments
 from .model import Network
 from .scalars import count
 
@@ -263,7 +264,7 @@ def _flat(weights: list[np.ndarray], biases: list[np.ndarray]) -> np.ndarray:
 
 def _one_sample(net: Network, x: ArrayLike) -> np.ndarray:
     """X as (n_in,), of its own dtype; the network checks the rest."""
-    sample = np.asarray(x)
+    sample = arguments.as_array("x", x)
     if sample.size != net.n_in:
         raise ValueError(f"x: got shape {sample.shape}, expected one sample of {net.n_in} numbers")
     if not isinstance(x, np.ndarray) and sample.dtype.kind in "iu":

@@ -267,12 +267,8 @@ def _costs(net: Network, a: list[np.ndarray], targets: np.ndarray) -> np.ndarray
 
 
 def _direction(net: Network, given: Gradient | ArrayLike) -> Gradient:
-    flat = np.asarray(given.flat if isinstance(given, Gradient) else given)
-    if flat.dtype.kind not in "iuf":
-        raise TypeError(f"direction: got dtype {flat.dtype}, expected floats")
-    if flat.shape != (net.n_parameters,):
-        raise ValueError(f"direction: got shape {flat.shape}, expected ({net.n_parameters},)")
-    return Gradient(arguments.converted("direction", flat, net.dtype), net.n_in, net.layers)
+    flat = given.flat if isinstance(given, Gradient) else given
+    return Gradient(arguments.parameters("direction", flat, net.n_parameters, net.dtype), net.n_in, net.layers)
 
 
 def _square_sums(rows: np.ndarray) -> np.ndarray:

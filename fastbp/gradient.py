@@ -10,7 +10,7 @@ import numpy as np
 from .layers import Dense, views
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True, init=False, eq=False)
 class Gradient:
     """The gradient of the averaged cost, flat and by layer.
 

@@ -128,8 +128,8 @@ class Network:
 
         Raises
         ------
-        ValueError
-            If the vector has another length or holds NaN or infinity. Nothing is changed then.
+        TypeError, ValueError
+            If they are no numbers, of another shape, or NaN or infinity are among them. Nothing is changed then.
 
         Examples
         --------
@@ -138,12 +138,7 @@ class Network:
         >>> net.weights[0].ravel(), net.biases[0]
         (array([1., 2.], dtype=float32), array([3.], dtype=float32))
         """
-        given = np.asarray(parameters)
-        if given.dtype.kind not in "iuf":
-            raise TypeError(f"parameters: got dtype {given.dtype}, expected floats")
-        if given.shape != self._theta.shape:
-            raise ValueError(f"parameters: got shape {given.shape}, expected {self._theta.shape}")
-        self._theta[:] = arguments.converted("parameters", given, self.dtype)
+        self._theta[:] = arguments.parameters("parameters", parameters, self.n_parameters, self.dtype)
 
     # ------------------------------------------------------------ what a network computes
     def forward(self, x: ArrayLike) -> np.ndarray:
@@ -545,7 +540,7 @@ class Network:
     def _samples(self, x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """x and y as the kernels take them, checked."""
         inputs, single = self._inputs(x)
-        y = np.asarray(y)[np.newaxis] if single else y
+        y = arguments.as_array("y", y)[np.newaxis] if single else y
         return inputs, arguments.targets(y, len(inputs), self.n_out, self.cost_name, self.dtype)
 
     @cached_property
@@ -566,7 +561,7 @@ class Network:
     ) -> tuple[float, int]:
         """Send all samples through the kernels: (summed cost, how many were classified right).
 
-        ``each``: a task of ``kernels/persample.py`` to run on every block's deltas instead of summing a gradient.
+        ``each``: a task of ``kernels/persample.py`` or ``states.py``, for every block's deltas in place of a gradient.
         """
         n = len(inputs)
         workspace = self._borrow(n)

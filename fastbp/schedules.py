@@ -112,7 +112,7 @@ def warmup(schedule: float | Schedule, updates: int) -> Schedule:
     """
     updates = count("updates", updates)
     if not callable(schedule):
-        positive("learning_rate", schedule)
+        positive("schedule", schedule)
         schedule = partial(_step, schedule, 1, 1.0)
     return partial(_warmup, schedule, updates)
 

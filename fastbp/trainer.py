@@ -287,8 +287,8 @@ class Trainer:
         ------
         FileNotFoundError, OSError, CheckpointError
             If there is no such file; if it is damaged, of a newer version, or no training's.
-        ValueError
-            If the optimizer is needed and not given, or of another kind.
+        TypeError, ValueError
+            If the optimizer is needed and not given, or of another kind; if ``n_threads`` is not 1 or more.
 
         Examples
         --------
@@ -296,6 +296,7 @@ class Trainer:
         Traceback (most recent call last):
         FileNotFoundError: [Errno 2] No such file or directory: 'absent.npz'
         """
+        n_threads = _threads.check(n_threads)
         saved = state.read(path)
         settings = dict(saved.settings)
         name, rest = settings.pop("optimizer"), {key: settings.pop(key) for key in SETTINGS if key in settings}

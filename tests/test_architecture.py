@@ -54,7 +54,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "forensics": TRAINER | {"explain"},
     "gradient_log": TRAINER | {"trainer", "history", "hooks", "forensics"},
     "runtime": TRAINER | {"trainer", "_jit"},
-    "datasets": {"datasets", "errors", "archive"},
+    "datasets": {"datasets", "errors", "archive", "scalars"},
     "estimators": EDGE | {"estimators", "fitting", "gradient", "history", "hooks", "state"},
     "exchange": EDGE | {"exchange"},
     "report": EDGE | {"report"},

@@ -298,12 +298,52 @@ def test_a_schedule_that_gives_nonsense(rate: Any, network: Network) -> None:
     "theta",
     [
         *(np.ones(42), np.ones(44), np.ones((43, 1)), np.ones(0), spoilt(np.ones(43), NAN), spoilt(np.ones(43), INF)),
-        *(np.ones(43, complex), np.full(43, "1"), None),
+        *(np.ones(43, complex), np.full(43, "1"), None, np.ma.masked_equal(np.arange(43.0), 3)),
     ],
 )
 def test_bad_parameters(theta: Any, network: Network) -> None:
     assert network.n_parameters == 43
     refuse(lambda: network.set_parameters(theta), "parameters", network)
+    if theta is not None:  # which is the average
+        refuse(lambda: fastbp.sample_forensics(network, X, Y, theta), "direction", network)
+
+
+SINGLE: dict[str, Callable[[Network, Any, Any], object]] = {
+    "cost": lambda net, x, y: net.cost(x, y),
+    "explain": lambda net, x, y: fastbp.explain(net, x, y),
+}
+
+
+@pytest.mark.parametrize("use", SINGLE)
+def test_masks_of_a_single_sample_are_refused(use: str, network: Network) -> None:
+    refuse(lambda: SINGLE[use](network, np.ma.masked_greater(X[0], 0), 1), "x")
+    refuse(lambda: SINGLE[use](network, X[0], np.ma.masked_equal(np.eye(3)[0], 0)), "y")
+
+
+DATA = fastbp.datasets.Split(X, Y, "six", "memory")
+
+
+@pytest.mark.parametrize(
+    ("call", "argument"),
+    [
+        (lambda net: fastbp.schedules.warmup(-0.1, 5), "schedule"),
+        (lambda net: fastbp.check_gradients(net, X, Y, seed=-1), "seed"),
+        (lambda net: fastbp.check_gradients(net, X, Y, epsilon=True), "epsilon"),
+        (lambda net: DATA.take(2.5), "n"),
+        (lambda net: DATA.take("3"), "n"),
+        (lambda net: DATA.split("0.5"), "fraction"),
+        (lambda net: DATA.split(0.5, seed=-1), "seed"),
+    ],
+)
+def test_bad_numbers_here_and_there(call: Callable[[Network], object], argument: str, network: Network) -> None:
+    refuse(lambda: call(network), argument, network)
+
+
+def test_gradients_can_be_compared_and_be_keys(network: Network) -> None:
+    one, other = network.gradient(X, Y), network.gradient(X, Y)
+    assert one == one
+    assert one != other  # as all that holds arrays: it is itself
+    assert {one: "one"}[one] == "one"
 
 
 @pytest.mark.parametrize("y", [np.array([0.5, -0.1, 0, 1, 1, 1]), np.array([0, 1, 2, 1, 1, 1.0])])

@@ -222,6 +222,8 @@ def test_load_is_the_trainer_that_was(tmp_path: Path) -> None:
     assert_same(trainer, alone)
     network = Network.load(tmp_path / "6")
     np.testing.assert_array_equal(network.get_parameters(), alone.network.get_parameters())
+    with pytest.raises(ValueError, match=r"^n_threads: "):  # not the file's fault
+        Trainer.load(tmp_path / "6", n_threads=0)
 
 
 def test_load_with_another_optimizer(tmp_path: Path) -> None:

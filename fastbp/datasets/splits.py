@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastbp.scalars import count, positive
+
 
 class Split(NamedTuple):
     """Samples with their labels; it unpacks to ``x, y, name, source``.
@@ -46,15 +48,15 @@ class Split(NamedTuple):
 
         Raises
         ------
-        ValueError
-            ``n`` is not between 1 and the number of samples.
+        TypeError, ValueError
+            ``n`` is no whole number from 1 to the number of samples.
 
         Examples
         --------
         >>> Split(np.zeros((10, 784), np.uint8), np.arange(10), "zeros", "memory").take(3).y
         array([0, 1, 2])
         """
-        if not 1 <= n <= len(self.x):
+        if count("n", n) > len(self.x):
             raise ValueError(f"n: got {n}; {self.name} has 1 to {len(self.x)} samples to take")
         return self._replace(x=self.x[:n], y=self.y[:n])
 
@@ -75,8 +77,8 @@ class Split(NamedTuple):
 
         Raises
         ------
-        ValueError
-            ``fraction`` is not between 0 and 1, or would leave a part empty.
+        TypeError, ValueError
+            ``fraction`` is not between 0 and 1, or would leave a part empty; ``seed`` is not 0 or more.
 
         Examples
         --------
@@ -86,11 +88,11 @@ class Split(NamedTuple):
         (8, 2)
         """
         n = len(self.x)
-        n_held = max(1, round(n * fraction)) if 0 < fraction < 1 else 0
-        if not 0 < n_held < n:
-            raise ValueError(f"fraction: got {fraction}; must be between 0 and 1 and leave samples of the {n} in both")
+        n_held = max(1, round(n * positive("fraction", fraction, below=1)))
+        if n_held == n:
+            raise ValueError(f"fraction: got {fraction}, expected one that leaves samples of the {n} in both parts")
         held = np.zeros(n, bool)
-        held[np.random.default_rng(seed).permutation(n)[:n_held]] = True
+        held[np.random.default_rng(count("seed", seed, 0)).permutation(n)[:n_held]] = True
         return (self._replace(x=self.x[~held], y=self.y[~held]), self._replace(x=self.x[held], y=self.y[held]))
 
 
