@@ -267,7 +267,7 @@ def _one_sample(net: Network, x: ArrayLike) -> np.ndarray:
     sample = arguments.as_array("x", x)
     if sample.size != net.n_in:
         raise ValueError(f"x: got shape {sample.shape}, expected one sample of {net.n_in} numbers")
-    if not isinstance(x, np.ndarray) and sample.dtype.kind in "iu":
+    if not isinstance(x, np.ndarray) and sample.dtype.kind in "iu" and sample.dtype != np.uint8:
         sample = sample.astype(np.float64)  # a list of whole numbers, as Network takes it
     return sample.reshape(-1)
 

@@ -393,6 +393,7 @@ def test_a_list_of_images_is_scaled_as_an_array_is(network: Network) -> None:
     for given in (list(images), tuple(images), memoryview(images)):
         np.testing.assert_array_equal(network.forward(given), want)
     np.testing.assert_array_equal(network.forward(images.tolist()), network.forward(images.astype(np.float64)))
+    np.testing.assert_array_equal(fastbp.explain(network, list(images[0]), 0).a[0], images[0] / 255.0)
 
 
 def test_a_missing_extra_travels_to_other_processes() -> None:
