@@ -6,14 +6,15 @@ import errno
 import math
 import os
 import time
+from collections.abc import Mapping
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .errors import unknown_name
-from .history import History
-from .hooks import Callback, LambdaCallback, State
+from .history import LISTS, QUANTITIES, History
+from .hooks import Callback, LambdaCallback
 from .progress import ProgressBar
 from .scalars import count, positive
 
@@ -22,15 +23,13 @@ if TYPE_CHECKING:
 
 __all__ = ["CSVLogger", "Callback", "Checkpoint", "EarlyStopping", "LambdaCallback", "ProgressBar"]
 
-MONITORS = ("cost", "accuracy", "validation_cost", "validation_accuracy")
-
 
 class _Monitor:
     """Watches one of the history's lists for a value better than all before."""
 
     def __init__(self, monitor: str, mode: str | None, min_delta: float = 0.0) -> None:
-        if monitor not in MONITORS:
-            raise unknown_name("monitor", monitor, MONITORS)
+        if monitor not in QUANTITIES:
+            raise unknown_name("monitor", monitor, QUANTITIES)
         if mode not in (None, "min", "max"):
             raise ValueError(f"mode: got {mode!r}, expected 'min', 'max', or None for what suits the monitor")
         self.name, self.min_delta = monitor, positive("min_delta", min_delta, zero=True)
@@ -138,7 +137,7 @@ class EarlyStopping(Callback):
         kept = {name: np.array(number) for name, number in numbers.items()}
         return kept if self._parameters is None else {**kept, "parameters": self._parameters}
 
-    def resume(self, state: State) -> bool:
+    def resume(self, state: Mapping[str, np.ndarray]) -> bool:
         if self._monitor.what not in state:  # of another quantity
             return False
         self._monitor.best = float(state[self._monitor.what])
@@ -257,8 +256,6 @@ class CSVLogger(Callback):
     ['epoch', '1', '2']
     """
 
-    COLUMNS = (*MONITORS, "seconds")
-
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
 
@@ -267,8 +264,8 @@ class CSVLogger(Callback):
         self._rows, self._known = 0, len(history.cost)
 
     def on_epoch_end(self, trainer: Trainer, epoch: int, history: History) -> None:
-        columns = [getattr(history, name)[self._rows :] for name in self.COLUMNS]
-        lines = [] if self._rows else ["epoch," + ",".join(self.COLUMNS)]
+        columns = [getattr(history, name)[self._rows :] for name in LISTS]
+        lines = [] if self._rows else ["epoch," + ",".join(LISTS)]
         for number, values in enumerate(zip_longest(*columns, fillvalue=math.nan), self._rows + 1):
             lines.append(",".join([str(number), *("" if math.isnan(value) else repr(value) for value in values)]))
         # Not opened before: a later callback may have refused the fit.

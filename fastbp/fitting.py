@@ -21,7 +21,7 @@ import numpy as np
 
 from . import arguments
 from .errors import TrainingDiverged
-from .hooks import Callback, State, is_true, named, watches_epochs
+from .hooks import Callback, is_true, named, watches_epochs
 from .kernels import update
 from .kernels.layout import COST, DELTA
 from .pace import Pace, pace_of
@@ -99,7 +99,7 @@ class Fit:
         self._stop = ""  # what wants the training to end
         self._count()
 
-    def train(self, kept: Mapping[str, State] | None = None) -> None:
+    def train(self, kept: Mapping[str, Mapping[str, np.ndarray]] | None = None) -> None:
         """Train until something ends it; ``kept``: what a checkpoint has of the callbacks."""
         trainer, history = self.trainer, self.trainer.history
         history.interrupted, history.ended_by = False, ""

@@ -6,7 +6,8 @@ import json
 import math
 from dataclasses import asdict, dataclass, field
 
-LISTS = ("cost", "accuracy", "validation_cost", "validation_accuracy", "seconds")
+QUANTITIES = ("cost", "accuracy", "validation_cost", "validation_accuracy")
+LISTS = (*QUANTITIES, "seconds")
 
 
 @dataclass

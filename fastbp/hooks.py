@@ -22,8 +22,6 @@ from .history import History
 if TYPE_CHECKING:
     from .trainer import Trainer
 
-State = Mapping[str, np.ndarray]
-
 
 class Callback:
     """The base of all callbacks: hooks that do nothing. Take what you need.
@@ -64,8 +62,8 @@ class Callback:
         """What a checkpoint has to keep of this callback; arrays of numbers by name, which has no dot."""
         return {}
 
-    def resume(self, state: State) -> bool | None:
-        """Take back what ``state`` returned; comes after ``on_train_begin`` where a fit is resumed."""
+    def resume(self, state: Mapping[str, np.ndarray]) -> bool | None:
+        """Take back what ``state`` returned; after ``on_train_begin`` where a fit is resumed, which True ends."""
 
 
 class LambdaCallback(Callback):

@@ -1,7 +1,7 @@
 """The state of a training, and its checkpoint: a file of ``fastbp/archive.py`` beside the network's own kind.
 
-    header         the network's configuration; optimizer, batch size, shuffling and seed; fingerprint of the data;
-                   number of updates; generator; the place within the epoch
+    header         the network's configuration; the trainer's settings; fingerprint of the data; number of updates;
+                   generator; the place within the epoch
     parameters     (n_parameters,), as in a network's file
     state1 ...     (n_parameters,), the optimizer's vectors
     history.*      the history's lists
@@ -23,7 +23,7 @@ import numpy as np
 from . import archive
 from .checkpoint import TRAINING_FORMAT, TRAINING_VERSION, array_table
 from .errors import CheckpointError
-from .history import History
+from .history import LISTS, History
 from .optimizers import Optimizer
 
 # What has to agree for a run to go on as if it had never stopped. Of a network, not how its weights began.
@@ -60,7 +60,7 @@ class State:
     config : dict
         ``Network.config()``.
     settings : dict
-        Optimizer, batch size, shuffling and seed, in the form of ``settings_of``.
+        The trainer's: the optimizer in the form of ``settings_of``, batch size, shuffling, seed, limits, smoothing.
     data : dict
         The fingerprint of the samples that the last fit was on; empty before the first.
     updates : int
@@ -83,22 +83,22 @@ class State:
     callbacks: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
 
 
-def settings_of(optimizer: Optimizer, updates: int, batch_size: int, shuffle: bool, seed: int) -> dict[str, Any]:
-    """What decides how a training goes, beside network and data, as JSON can hold it.
+def settings_of(optimizer: Optimizer, updates: int) -> dict[str, Any]:
+    """An optimizer's name and numbers, as JSON can hold them.
 
     A schedule is known by its rates for the first update and for the last one: it need not know of any after that.
 
     Examples
     --------
     >>> from fastbp import SGD
-    >>> settings_of(SGD(0.1), 5, 100, True, 0)["learning_rate"]
+    >>> settings_of(SGD(0.1), 5)["learning_rate"]
     0.1
     """
     given = {item.name: getattr(optimizer, item.name) for item in fields(optimizer)}
     numbers = {name: value.item() if isinstance(value, np.generic) else value for name, value in given.items()}
     if callable(optimizer.learning_rate):
         numbers["learning_rate"] = {str(k): float(optimizer.learning_rates(k, 1)[0]) for k in (0, max(0, updates - 1))}
-    return {"optimizer": optimizer.name, **numbers, "batch_size": batch_size, "shuffle": shuffle, "seed": seed}
+    return {"optimizer": optimizer.name, **numbers}
 
 
 def write(path: str | os.PathLike[str], state: State) -> None:
@@ -156,9 +156,7 @@ def read(path: str | os.PathLike[str]) -> State:
             if kind == "callbacks":
                 name, _, key = rest.rpartition(".")
                 callbacks.setdefault(name, {})[key] = _native(array)
-        history = History(
-            **{name: arrays[f"history.{name}"].tolist() for name in History()._lists()}, **header["history"]
-        )
+        history = History(**{name: arrays[f"history.{name}"].tolist() for name in LISTS}, **header["history"])
         place = Place(**header["place"])
         generator: Any = np.random.default_rng().bit_generator
         generator.state = place.generator  # raises if it is no such thing
@@ -176,7 +174,7 @@ def check_same(path: str | os.PathLike[str], saved: State, ours: State) -> None:
     Raises
     ------
     CheckpointError
-        If network, optimizer, batch size, shuffling, seed or data differ; it names all that do.
+        If the network, a setting or the data differ; it names all that do.
 
     Examples
     --------

@@ -64,7 +64,7 @@ class Trainer:
     Attributes
     ----------
     history, updates, place : History, int, Place
-        Of all epochs so far; how many there were; where it is within an epoch.
+        What all epochs so far brought; how many updates there were; where it is within an epoch.
     limits : dict
         ``clip_norm``, ``clip_sample_norm`` and ``max_norm``, None for no limit.
     run : Run
@@ -202,7 +202,7 @@ class Trainer:
         TrainingDiverged
             If the cost or a parameter became NaN or infinite; the network keeps the last good parameters.
         CheckpointError
-            If the checkpoint is damaged, or of another network, optimizer, batch size, seed or data.
+            If the checkpoint is damaged, or of another network, other settings or data; it names what differs.
         FileNotFoundError, OSError
             If the checkpoint is not there, or cannot be read.
         TypeError, ValueError
@@ -356,8 +356,8 @@ class Trainer:
         )
 
     def _settings(self, updates: int) -> dict[str, Any]:
-        settings = state.settings_of(self.optimizer, updates, self.batch_size, self.shuffle, self.seed)
-        return settings | self.limits | {"label_smoothing": self.label_smoothing}
+        own = {"batch_size": self.batch_size, "shuffle": self.shuffle, "seed": self.seed, **self.limits}
+        return state.settings_of(self.optimizer, updates) | own | {"label_smoothing": self.label_smoothing}
 
     def _checked(self, path: str | os.PathLike[str], samples: Samples) -> State:
         """The state in a checkpoint, if it is of this training."""

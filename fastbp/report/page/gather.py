@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastbp.forensics import confusion_matrix, sample_forensics
+from fastbp.history import QUANTITIES
 from fastbp.model import Network
 from fastbp.report.page.encode import FULL, base64_text, packed
 
@@ -18,7 +19,6 @@ SAMPLE_BYTES = 400_000  # that each set of samples may take: 510 images of 28 x 
 MOST_CLASSES = 100  # of a confusion matrix: a table of more cells than 10,000 is not for the eye
 MOST_POINTS = 2_000  # of a curve, more than a screen's pixels
 TINY = float(np.finfo(np.float64).tiny)
-CURVES = ("cost", "accuracy", "validation_cost", "validation_accuracy")
 
 
 def checked_samples(network: Network, x: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[np.int64]]:
@@ -121,7 +121,7 @@ def history_data(history: Mapping[str, Any]) -> dict[str, list[Any]]:
     >>> history_data({"cost": [0.5, float("nan")], "accuracy": [], "seconds": [1.0, 1.0]})
     {'cost': [0.5, None], 'epochs': [1, 2]}
     """
-    found = {name: history.get(name) for name in CURVES}
+    found = {name: history.get(name) for name in QUANTITIES}
     lists = {name: values for name, values in found.items() if isinstance(values, list) and values}
     if not lists:
         return {}
