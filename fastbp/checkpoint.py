@@ -13,10 +13,8 @@ from typing import Any
 import numpy as np
 
 from . import archive
-from .archive import Table, atomic_write
+from .archive import Table
 from .model import Network
-
-__all__ = ["atomic_write", "load", "save"]
 
 FORMAT, VERSION = "fastbp network", 1
 TRAINING_FORMAT, TRAINING_VERSION = "fastbp training", 1
@@ -37,7 +35,7 @@ def save(net: Network, path: str | os.PathLike[str]) -> None:
     ValueError
         If a parameter is NaN or infinite: such a network must not take a good file's place.
     OSError
-        As ``atomic_write``.
+        As ``archive.atomic_write``.
 
     Examples
     --------

@@ -86,7 +86,7 @@ class Network:
         self.cost_name = arguments.cost(cost, str(self.layers[-1].activation))
         self.dtype = arguments.float_dtype(dtype)
         self.seed = count("seed", seed, 0)
-        sizes = [self.n_in, *(layer.n for layer in self.layers)]
+        sizes = self._shape.sizes
         self.n_parameters = sum(layer.n_parameters(n) for layer, n in zip(self.layers, sizes, strict=False))
         self._theta = np.zeros(self.n_parameters, self.dtype)
         self.weights, self.biases = views(self._theta, self.n_in, self.layers)

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 from train_mnist import load_digits
 
 from fastbp import DataError, History, MissingExtraError, TrainingDiverged, datasets
-from fastbp.checkpoint import atomic_write
+from fastbp.archive import atomic_write
 from fastbp.datasets import Split
 
 if TYPE_CHECKING:

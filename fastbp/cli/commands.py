@@ -264,7 +264,7 @@ def _save(folder: Path, trainer: Trainer, args: argparse.Namespace, data: Split)
         "fastbp": fastbp.__version__,
         "data": args.data,
         "source": data.source,
-        "layers": [network.n_in, *(layer.n for layer in network.layers)],
+        "layers": network._shape.sizes,
         "activations": [layer.activation for layer in network.layers],
         "cost": network.cost_name,
         "dtype": str(network.dtype),

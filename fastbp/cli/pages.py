@@ -29,7 +29,7 @@ def report_run(args: argparse.Namespace) -> int:
     out = args.out or args.run / "report.html"
     _check_out(out)
     splits = _splits(args, config, network)
-    sizes = "-".join(map(str, [network.n_in, *(layer.n for layer in network.layers)]))
+    sizes = "-".join(map(str, network._shape.sizes))
     name = splits[1].name if splits else Path(str(config.get("data", ""))).name
     result: dict[str, Any] = {"page": str(out)}
     options: dict[str, Any] = {}

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from fastbp.archive import blame_the_file
 from fastbp.datasets.catalog import CATALOG
 from fastbp.errors import CheckpointError, unknown_name
+from fastbp.exchange.parts import INPUT_DTYPES
 from fastbp.kernels.activations import CODES as ACTIVATIONS
 from fastbp.kernels.activations import LAST_ONLY
 from fastbp.kernels.costs import CODES as COSTS
@@ -27,7 +28,6 @@ RESUME_OPTIONS = (
 )  # fmt: skip
 
 FORMATS = {"onnx": ".onnx", "safetensors": ".safetensors", "c": ".c", "torch": ".safetensors"}  # and their suffixes
-INPUT_DTYPES = ("uint8", "float32", "float64")
 
 _EXIT = "exit status: 0; 2 usage error; 1 anything else that is wrong; 130 Ctrl-C"
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..checkpoint import atomic_write
+from ..archive import atomic_write
 from ..kernels.activations import GELU_CUBIC, GELU_SLOPE, LEAK
 from ..model import Network
 from .parts import PIXEL, input_dtype_of, parts
@@ -168,7 +168,7 @@ class _Program:
         net = self.net
         return HEADING.format(
             **self.declared,
-            sizes="-".join(map(str, [net.n_in, *(layer.n for layer in net.layers)])),
+            sizes="-".join(map(str, net._shape.sizes)),
             inputs="0 to 255; scaled by 1/255 here" if self.given == C_TYPES["uint8"] else "scaled as in training",
             classes="the place of the largest output" if net.n_out > 1 else "1 where the output is 0.5 or more, else 0",
             constants=net.n_parameters * net.dtype.itemsize,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checkpoint import atomic_write
+from ..archive import atomic_write
 from ..errors import MissingExtraError
 from ..kernels.activations import GELU_CUBIC, GELU_SLOPE, LEAK
 from ..model import Network

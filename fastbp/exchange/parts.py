@@ -12,6 +12,7 @@ from ..errors import unknown_name
 from ..layers import Dense
 from ..model import Network
 
+INPUT_DTYPES = ("uint8", "float32", "float64")
 PIXEL = 1.0 / 255.0  # what a uint8 input is multiplied by, in fastbp and in every file written here
 
 
@@ -75,9 +76,8 @@ def input_dtype_of(net: Network, input_dtype: str | None) -> np.dtype:
     >>> input_dtype_of(Network(2, [Dense(1)]), None)
     dtype('float32')
     """
-    known = ("uint8", "float32", "float64")
     if input_dtype is None:
         return net.dtype
-    if input_dtype not in known:
-        raise unknown_name("input_dtype", input_dtype, known)
+    if input_dtype not in INPUT_DTYPES:
+        raise unknown_name("input_dtype", input_dtype, INPUT_DTYPES)
     return np.dtype(input_dtype)

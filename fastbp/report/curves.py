@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 
-from fastbp.checkpoint import atomic_write
+from fastbp.archive import atomic_write
 from fastbp.errors import MissingExtraError
 from fastbp.history import History
 from fastbp.report.pictures.charts import curve

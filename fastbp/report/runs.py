@@ -11,7 +11,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from fastbp.checkpoint import atomic_write
+from fastbp.archive import atomic_write
 from fastbp.errors import MissingExtraError
 from fastbp.history import History
 from fastbp.model import Network

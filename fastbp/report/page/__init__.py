@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastbp.checkpoint import atomic_write
+from fastbp.archive import atomic_write
 from fastbp.history import History
 from fastbp.model import Network
 from fastbp.report.page import gather
@@ -110,9 +110,8 @@ def save_page(
     ['There is no history of the training, so there are no curves.']
     """
     notes: list[str] = []
-    sizes = "-".join(str(n) for n in [network.n_in, *(layer.n for layer in network.layers)])
     data: dict[str, Any] = {
-        "title": title or sizes,
+        "title": title or "-".join(map(str, network._shape.sizes)),
         "subtitle": gather.description(network),
         "facts": list(facts),
         "notes": notes,
