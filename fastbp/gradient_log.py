@@ -59,11 +59,8 @@ class GradientLog(Callback):
         if trainer.network is not self.network:
             raise ValueError("net: got another network than the trainer's, expected GradientLog(trainer.network, x, y)")
 
-    def __call__(self, trainer: Trainer, epoch: int, history: History) -> None:
-        """Look again; ``Trainer.fit`` does so after an epoch."""
+    def on_epoch_end(self, trainer: Trainer, epoch: int, history: History) -> None:
         self._record()
-
-    on_epoch_end = __call__
 
     def _record(self) -> None:
         found = sample_forensics(self.network, self._x, self._y)

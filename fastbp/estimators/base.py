@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state
 # Both names are private, but third parties use them, and scikit-learn's own errors come from nowhere else.
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
 
 from ..hooks import as_callbacks
 from ..kernels.activations import CODES, LAST_ONLY
@@ -191,7 +191,7 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]
             self, X, y, accept_sparse="csr", multi_output=True, dtype=dtype, order="C", reset=reset,
             y_numeric=is_regressor(self),
         )  # fmt: skip
-        return X, y
+        return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
     def _weights(
         self, sample_weight: Any, X: Any, y: np.ndarray, incremental: bool

@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target, unique_labels
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_is_fitted
 
 from .base import MultilayerPerceptron, _has_mini_batches
 from .samples import Samples
@@ -134,10 +134,6 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
     def _learn_classes(self, y: Any) -> None:
         self._label_binarizer = LabelBinarizer().fit(y)
         self.classes_ = self._label_binarizer.classes_
-
-    def _checked(self, X: Any, y: Any, reset: bool) -> tuple[Any, np.ndarray]:
-        X, y = super()._checked(X, y, reset)
-        return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
     def _targets(self, y: np.ndarray, incremental: bool) -> np.ndarray:
         if not hasattr(self, "classes_") or not (self.warm_start or incremental):

@@ -10,7 +10,6 @@ from scipy.special import xlogy
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.validation import column_or_1d
 
 from .base import MultilayerPerceptron
 from .samples import Samples
@@ -104,8 +103,6 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
 
     def _checked(self, X: Any, y: Any, reset: bool) -> tuple[Any, np.ndarray]:
         X, y = super()._checked(X, y, reset)
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
         if self.loss == "poisson" and y.min() < 0:
             raise ValueError(f"y: got {y.min()}, expected numbers of 0 or more for loss='poisson'")
         return X, y

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -40,22 +40,11 @@ def checked_samples(network: Network, x: ArrayLike, y: ArrayLike) -> tuple[NDArr
     samples = network._inputs(x)[0]
     if labels.dtype.kind not in "iu" or labels.shape != (len(samples),):
         raise ValueError(f"y: got {labels.dtype} of shape {labels.shape}, expected ({len(samples)},) whole numbers")
-    check_labels(network, labels)
-    return samples if samples.dtype == np.uint8 else samples.astype(np.float32), labels.astype(np.int64)
-
-
-def check_labels(network: Network, labels: ArrayLike) -> None:
-    """Raise a ValueError that names a label which the network has no output for.
-
-    Examples
-    --------
-    >>> from fastbp import Dense
-    >>> check_labels(Network(4, [Dense(2, "softmax")]), [0, 1])
-    """
     top = max(network.n_out, 2) - 1  # one output tells 0 from 1
-    bad = [label for label in np.asarray(labels).ravel().tolist() if not 0 <= label <= top]
-    if bad:
+    bad = labels[(labels < 0) | (labels > top)]
+    if len(bad):
         raise ValueError(f"y: got class {bad[0]}, expected whole numbers from 0 to {top}")
+    return samples if samples.dtype == np.uint8 else samples.astype(np.float32), labels.astype(np.int64)
 
 
 def image_side(network: Network) -> int:
@@ -204,7 +193,7 @@ def pictures_data(network: Network, limit: int = 48) -> dict[str, Any]:
     return {"units": units.tolist(), "x": base64_text(np.rint(127 * scaled.T).astype(np.int8))}
 
 
-def script_text(data: Mapping[str, Any] | Sequence[Any]) -> str:
+def script_text(data: Mapping[str, Any]) -> str:
     r"""JSON that can stand in a script element: no ``<``, so that nothing in it ends the element; ASCII only.
 
     Examples
