@@ -23,6 +23,7 @@ from .. import _threads
 from ..errors import TrainingDiverged
 from ..gradient import Gradient
 from ..history import History
+from ..model import Network
 from ..optimizers import SGD, Adam, Optimizer
 from ..trainer import Trainer
 from .samples import Samples, slices
@@ -215,20 +216,14 @@ def _squares(model: MultilayerPerceptron) -> float:
 def fit_lbfgs(model: MultilayerPerceptron, samples: Samples) -> None:
     """Minimise the cost of all samples, with scikit-learn's penalty, by SciPy's L-BFGS-B on the flat parameters."""
     factor, offset = model._loss_of(samples)
-    network, n, l2 = model.network_, samples.x.shape[0], model.alpha / samples.total_weight
+    network, l2 = model.network_, model.alpha / samples.total_weight
 
-    def cost_and_gradient(theta: np.ndarray) -> tuple[float, np.ndarray]:
+    def penalised(theta: np.ndarray) -> tuple[float, np.ndarray]:
         network.set_parameters(theta)
-        cost, gradient = 0.0, np.zeros(len(theta))
-        for places, rows in slices(samples.x):
-            y, weight, share = samples.y[places], samples.weights_of(places), len(rows) / n
-            cost += share * network.cost(rows, y, **weight)
-            gradient += share * network.gradient(rows, y, **weight).flat
-        for penalty, weights in zip(
-            Gradient(gradient, network.n_in, network.layers).weights, network.weights, strict=True
-        ):
-            penalty += l2 * weights
-        return cost + l2 / 2 * _squares(model), gradient
+        cost, gradient = _cost_and_gradient(network, samples)
+        for slope, weights in zip(gradient.weights, network.weights, strict=True):
+            slope += l2 * weights
+        return cost + l2 / 2 * _squares(model), gradient.flat
 
     def loss(value: float) -> float:
         """scikit-learn's loss of a value of the function that is minimised."""
@@ -245,7 +240,7 @@ def fit_lbfgs(model: MultilayerPerceptron, samples: Samples) -> None:
 
     with suppress(KeyboardInterrupt):
         found = minimize(
-            cost_and_gradient,
+            penalised,
             found.x,
             method="L-BFGS-B",
             jac=True,
@@ -263,3 +258,13 @@ def fit_lbfgs(model: MultilayerPerceptron, samples: Samples) -> None:
             ConvergenceWarning,
             stacklevel=4,
         )
+
+
+def _cost_and_gradient(network: Network, samples: Samples) -> tuple[float, Gradient]:
+    """Of all samples, in float64, some MB of a sparse X at a time."""
+    cost, flat = 0.0, np.zeros(network.n_parameters)
+    for places, rows in slices(samples.x):
+        y, weight, share = samples.y[places], samples.weights_of(places), len(rows) / samples.x.shape[0]
+        cost += share * network.cost(rows, y, **weight)
+        flat += share * network.gradient(rows, y, **weight).flat
+    return cost, Gradient(flat, network.n_in, network.layers)

@@ -21,7 +21,7 @@ from __future__ import annotations
 import html
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from importlib import resources
 from typing import Any
@@ -109,12 +109,11 @@ def save_page(
     ...     save_page(f"{folder}/page.html", network, test=(x, y))
     ['There is no history of the training, so there are no curves.']
     """
-    notes: list[str] = []
     data: dict[str, Any] = {
         "title": title or "-".join(map(str, network._shape.sizes)),
         "subtitle": gather.description(network),
         "facts": list(facts),
-        "notes": notes,
+        "notes": [],
         "network": gather.network_data(network),
     }
     checked = {
@@ -127,23 +126,30 @@ def save_page(
         data["sample"] = gather.samples_data(network, x, y)
     if curves := gather.history_data(asdict(history) if isinstance(history, History) else history or {}):
         data["history"] = curves
-        if len(curves["epochs"]) < curves["epochs"][-1]:
-            notes.append(f"The curves show {len(curves['epochs']):,} of {curves['epochs'][-1]:,} epochs.")
-    elif sample is None:
-        notes.append("There is no history of the training, so there are no curves.")
     if "test" in checked:
         data |= gather.errors_data(network, *checked["test"])
-        if "confusion" not in data:
-            notes.append(f"{network.n_out:,} classes are too many for a confusion matrix.")
     if "batch" in checked:
         data["batch"] = gather.samples_data(network, *checked["batch"])
-    else:
-        notes.append("There are no samples of a data set, so there is no average of what samples want, and no errors.")
-    if not gather.image_side(network):
-        notes.append(f"The network's {network.n_in:,} inputs are no square image, so nothing can be drawn.")
+    data["notes"] += _lacking(data, network)
     _add_parameters(data, network, checked)
     atomic_write(path, _filled(data).encode())
-    return notes
+    return list(data["notes"])
+
+
+def _lacking(data: Mapping[str, Any], network: Network) -> Iterator[str]:
+    """What there is no data for, in sentences."""
+    if "history" in data:
+        shown, epochs = len(data["history"]["epochs"]), data["history"]["epochs"][-1]
+        if shown < epochs:
+            yield f"The curves show {shown:,} of {epochs:,} epochs."
+    elif "sample" not in data:
+        yield "There is no history of the training, so there are no curves."
+    if "hardest" in data and "confusion" not in data:
+        yield f"{network.n_out:,} classes are too many for a confusion matrix."
+    if "batch" not in data:
+        yield "There are no samples of a data set, so there is no average of what samples want, and no errors."
+    if not gather.image_side(network):
+        yield f"The network's {network.n_in:,} inputs are no square image, so nothing can be drawn."
 
 
 def _add_parameters(data: dict[str, Any], network: Network, checked: Mapping[str, tuple[Any, Any]]) -> None:
