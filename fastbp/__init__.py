@@ -8,6 +8,8 @@
 array([0, 1, 1, 0])
 """
 
+__version__ = "0.1.0"  # first: modules below import it
+
 from . import callbacks, datasets, schedules
 from .errors import CheckpointError, DataError, MissingExtraError, TrainingDiverged
 from .explain import Explanation, explain
@@ -22,8 +24,6 @@ from .model import Network
 from .optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
 from .runtime import show_config, warmup
 from .trainer import Trainer
-
-__version__ = "0.1.0"
 
 __all__ = [
     "SGD",

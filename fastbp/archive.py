@@ -25,13 +25,13 @@ import time
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from importlib import metadata
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any
 
 import numpy as np
 
+from . import __version__
 from .errors import CheckpointError
 
 HEADER_BYTES = 1 << 20  # room for ten thousand layers
@@ -135,7 +135,7 @@ def write(
     (2, array([1., 1.]))
     """
     stored = {name: array.astype(array.dtype.newbyteorder("<"), "C", copy=False) for name, array in arrays.items()}
-    text = json.dumps({"format": kind, "version": version, "fastbp": _fastbp_version(), **header}).encode()
+    text = json.dumps({"format": kind, "version": version, "fastbp": __version__, **header}).encode()
     if len(text) > HEADER_BYTES - NPY_BYTES:
         raise ValueError(f"header: got {len(text)} bytes, expected at most {HEADER_BYTES - NPY_BYTES}")
     buffer, checksum = io.BytesIO(), _checksum(text, stored.values())
@@ -238,10 +238,3 @@ def _checksum(text: bytes, arrays: Iterable[np.ndarray]) -> bytes:
     for array in arrays:
         digest.update(array.tobytes())
     return digest.hexdigest().encode()
-
-
-def _fastbp_version() -> str:
-    try:
-        return metadata.version("fastbp")
-    except metadata.PackageNotFoundError:  # run from its folder, not installed
-        return "unknown"

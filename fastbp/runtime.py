@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import platform
+import sys
 import time
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from . import _jit, _threads
+from . import __version__, _jit, _threads
 from .layers import Dense
 from .model import Network
 from .optimizers import SGD
@@ -55,8 +55,10 @@ def config() -> dict[str, str | int | None]:
     >>> config()["lanes"] in (4, 8, 16)
     True
     """
-    versions: dict[str, str | int | None] = {name: _version(name) for name in ("fastbp", "numba", "llvmlite", "numpy")}
-    return versions | {
+    others = {name: sys.modules[name].__version__ for name in ("numba", "llvmlite", "numpy")}
+    return {
+        "fastbp": __version__,
+        **others,
         "python": platform.python_version(),
         "cpu": _cpu_name(),
         "lanes": _jit.LANES,
@@ -76,13 +78,6 @@ def show_config() -> None:
     """
     for name, value in config().items():
         print(f"{name:16s} {'none: kernels are compiled in every process' if value is None else value}")
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "not installed, run from its sources"
 
 
 def _cpu_name() -> str:

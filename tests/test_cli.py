@@ -131,6 +131,17 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"fastbp {fastbp.__version__}\n"
 
 
+def test_versions_are_those_of_the_code_not_of_what_was_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "0.0.1")
+    assert fastbp.runtime.config()["fastbp"] == fastbp.__version__
+    assert fastbp.runtime.config()["numpy"] == np.__version__
+    fastbp.Network(2, [fastbp.Dense(1)]).save(tmp_path / "net.npz")
+    with np.load(tmp_path / "net.npz") as arrays:
+        assert json.loads(arrays["header"].item())["fastbp"] == fastbp.__version__
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_fits_80_columns(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
