@@ -14,7 +14,6 @@ from a process that has started it (in the child's children it hangs). ``region`
 from __future__ import annotations
 
 import math
-import operator
 import os
 import threading
 from collections.abc import Iterator
@@ -23,7 +22,8 @@ from functools import cache
 from pathlib import Path
 
 import numba
-import numpy as np
+
+from .scalars import count
 
 # Layers that several Python threads may enter at once.
 THREAD_SAFE = ("omp", "tbb")
@@ -100,10 +100,8 @@ def check(n_threads: int | None) -> int:
 
     Raises
     ------
-    TypeError
-        It is not an integer.
-    ValueError
-        It is less than 1.
+    TypeError, ValueError
+        If it is neither None nor a whole number of 1 or more.
 
     Examples
     --------
@@ -111,17 +109,11 @@ def check(n_threads: int | None) -> int:
     (1, True)
     >>> check(0)
     Traceback (most recent call last):
-    ValueError: n_threads: must be an integer of 1 or more, or None for all CPUs, got 0
+    ValueError: n_threads: got 0, expected a whole number of 1 or more
     """
     if n_threads is None:
         return available()
-    wrong = f"n_threads: must be an integer of 1 or more, or None for all CPUs, got {n_threads!r}"
-    if isinstance(n_threads, bool | np.bool_) or not hasattr(n_threads, "__index__"):
-        raise TypeError(wrong)
-    number = operator.index(n_threads)
-    if number < 1:
-        raise ValueError(wrong)
-    return min(number, int(numba.config.NUMBA_NUM_THREADS))
+    return min(count("n_threads", n_threads), int(numba.config.NUMBA_NUM_THREADS))
 
 
 # ---------------------------------------------------------------- the threading layer

@@ -23,7 +23,7 @@ EDGE = TRAINER | EXPLAINING | {"archive", "history", "hooks", "callbacks", "trai
 # room: the rooms of ours that it may import. Downward only.
 MAY_IMPORT: dict[str, set[str]] = {
     "_jit": set(),
-    "_threads": set(),
+    "_threads": {"scalars"},
     "errors": set(),
     "scalars": set(),
     "kernels": {"_jit", "kernels"},

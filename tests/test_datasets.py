@@ -125,8 +125,9 @@ def test_unknown_names(tmp_path: Path) -> None:
         datasets.fetch("digit")
     with pytest.raises(DataError, match="there is no folder"):
         datasets.load(tmp_path / "mnist")
-    with pytest.raises(ValueError, match="time_limit: got nan"):
-        datasets.load("mnist", time_limit=float("nan"))
+    for wrong in (float("nan"), 0, 1e300, "60"):
+        with pytest.raises((TypeError, ValueError), match="time_limit: got"):
+            datasets.load("mnist", time_limit=wrong)
 
 
 # By name, on this machine

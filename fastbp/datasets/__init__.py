@@ -10,6 +10,7 @@ import importlib.util
 import os
 import time
 from pathlib import Path
+from threading import TIMEOUT_MAX
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ from fastbp.datasets.idx import digest, read_idx, write_idx
 from fastbp.datasets.mirrors import download
 from fastbp.datasets.splits import Split
 from fastbp.errors import DataError, unknown_name
+from fastbp.scalars import positive
 
 __all__ = ["Available", "Split", "available", "fetch", "load", "read_idx", "write_idx"]
 
@@ -145,8 +147,7 @@ def _found(entry: Entry) -> str | None:
 
 def _obtain(entry: Entry, time_limit: float) -> tuple[list[NDArray[Any]], Path | str]:
     """Return the four arrays, checked, and the folder that holds them, or, where none does, their origin."""
-    if not 0 < time_limit <= 86400:
-        raise ValueError(f"time_limit: got {time_limit}; must be above 0 and at most 86400 seconds")
+    time_limit = positive("time_limit", time_limit, below=TIMEOUT_MAX)
     for folder in local.folders(entry.name):
         if paths := local.find_all(folder, NAMES):
             found = zip(paths, entry.files, strict=True)
