@@ -335,7 +335,8 @@ class Trainer:
         weights = None if sample_weight is None else arguments.sample_weight(sample_weight, n, network.dtype)
         if class_weight is not None:
             of_class = arguments.class_weight(class_weight, samples.targets, network.n_out, samples.rows)
-            weights = (of_class if weights is None else of_class * weights).astype(network.dtype)
+            product = of_class if weights is None else of_class * weights
+            weights = arguments.converted("sample_weight, class_weight", product, network.dtype)
         if weights is not None and not weights[slice(None) if samples.rows is None else samples.rows].any():
             raise ValueError("sample_weight, class_weight: got 0 for every sample to train on, expected some above 0")
         return replace(samples, weights=weights)

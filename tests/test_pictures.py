@@ -170,6 +170,8 @@ TINY = fastbp.explain(Network(2, [Dense(3)]), [1.0, 2.0], 0)
     [
         (lambda: pictures.weight_images(np.ones((10, 3))), r"weights: got 10 inputs, .* give shape=\(height, width\)"),
         (lambda: pictures.weight_images(np.ones((10, 3)), shape=(3, 3)), r"shape: got \(3, 3\), .* product is 10"),
+        (lambda: pictures.weight_images(np.ones((10, 3)), shape=10), r"shape: got 10, .* product is 10"),
+        (lambda: pictures.weight_images(np.ones((10, 3)), shape=(10, 1, 1)), r"shape: got \(10, 1, 1\), .* is 10"),
         (lambda: pictures.weight_images(np.ones(9)), r"weights: got shape \(9,\)"),
         (lambda: pictures.sample_images(np.ones((2, 7))), "x: got 7 inputs"),
         (lambda: pictures.sample_images(np.ones((2, 4)), ["a"]), "captions: got 1, expected 2"),

@@ -155,6 +155,8 @@ def test_class_weights_want_classes(x: np.ndarray, y: np.ndarray) -> None:
         trained(x, y / 2, 1, class_weight="balanced")
     with pytest.raises(ValueError, match="sample_weight, class_weight: got 0 for every sample"):
         trained(x, y, class_weight=dict.fromkeys(range(3), 0))
+    with pytest.raises(ValueError, match="sample_weight, class_weight: got a number too large for float32"):
+        Trainer(Network(7, [Dense(3, "softmax")])).fit(x, y, class_weight={1: 1e39})
 
 
 def test_a_checkpoint_knows_other_weights(x: np.ndarray, y: np.ndarray, weights: np.ndarray, tmp_path: Any) -> None:

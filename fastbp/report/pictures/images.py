@@ -108,10 +108,10 @@ def _image_shape(argument: str, n: int, shape: tuple[int, int] | None) -> tuple[
     side = math.isqrt(n)
     if shape is None and side * side != n:
         raise ValueError(f"{argument}: got {n} inputs, which make no square image; give shape=(height, width)")
-    height, width = shape or (side, side)
-    if min(height, width) < 1 or height * width != n:
+    size = (side, side) if shape is None else shape
+    if np.shape(size) != (2,) or min(size) < 1 or math.prod(size) != n:
         raise ValueError(f"shape: got {shape}, expected a height and a width whose product is {n}")
-    return height, width
+    return size
 
 
 def _montage(images: np.ndarray) -> tuple[np.ndarray, list[tuple[float, float]]]:
