@@ -1,4 +1,4 @@
-"""The exceptions that users catch, and the one sentence that names a missing extra.
+"""The exceptions that users catch, and what is said of an unknown name.
 
 Bad arguments are plain ``TypeError`` and ``ValueError``; these classes are for what goes wrong
 with files, with optional packages and with a run.

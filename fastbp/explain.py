@@ -172,6 +172,11 @@ class Explanation:
         layer : int
             0 to L - 1; -1 is the last one.
 
+        Raises
+        ------
+        TypeError, ValueError
+            If there is no such layer.
+
         Examples
         --------
         >>> from fastbp import Dense

@@ -48,6 +48,14 @@ class SampleForensics:
         The samples' average.
     direction : Gradient
         What each sample was compared with: ``gradient``, unless another one was given.
+
+    Examples
+    --------
+    >>> from fastbp import Dense
+    >>> net = Network(1, [Dense(1, "identity", initializer="zeros")], cost="half_sum_of_squares")
+    >>> found = sample_forensics(net, [[0.75], [0.75]], [4.0, -4.0])  # two that want the opposite
+    >>> found.norms, found.gradient.flat, found.noise_scale
+    (array([5., 5.]), array([0., 0.], dtype=float32), inf)
     """
 
     costs: np.ndarray
@@ -197,6 +205,11 @@ def confusion_matrix(net: Network, x: ArrayLike, y: ArrayLike) -> np.ndarray:
     net : Network
     x, y : array_like
         As in ``Network.accuracy``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If x or y do not fit the network.
 
     Examples
     --------

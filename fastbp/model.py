@@ -62,7 +62,8 @@ class Network:
     Raises
     ------
     TypeError, ValueError
-        If a size is impossible, a name unknown, softmax or exp not last, or the cost none for the last activation.
+        If a size is impossible, a name unknown, softmax or exp not last, or the cost none for the last activation. By
+        the methods, before anything is computed, if x, y or weights do not fit the network or are not finite.
 
     Examples
     --------

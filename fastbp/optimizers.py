@@ -24,6 +24,11 @@ class Optimizer:
     """What all optimizers share: the learning rate, and the penalties on the weights.
 
     ``learning_rate`` is a number, or a callable of the update's number, counted from 0 (see ``fastbp.schedules``).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a number of any optimizer's is out of range.
     """
 
     learning_rate: float | Schedule = 0.01
@@ -59,8 +64,8 @@ class Optimizer:
 
         Raises
         ------
-        ValueError
-            If the schedule gives a rate that is negative, NaN or infinite.
+        TypeError, ValueError
+            If the schedule gives what is no number, or is negative, NaN or infinite.
 
         Examples
         --------

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class _Unfailing:
-    """Standard error, or what is left of it: a full disk or a closed pipe there is no reason to lose a training."""
+    """Standard error, where it can be written to: for a full disk or a closed pipe no training is lost."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(sys.stderr, name)

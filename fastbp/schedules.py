@@ -1,4 +1,7 @@
-"""Learning-rate schedules: each makes a callable of the update's number, counted from 0, that can be pickled."""
+"""Learning-rate schedules: each makes a callable of the update's number, counted from 0, that can be pickled.
+
+A number that is out of range is a ``TypeError`` or ``ValueError`` that names it.
+"""
 
 from __future__ import annotations
 

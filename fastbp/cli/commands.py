@@ -1,4 +1,4 @@
-"""What each command does: its arguments in, its result out, as text and as JSON."""
+"""What each command does, ``report`` and ``explain`` aside (pages.py): its arguments in, its result out."""
 
 from __future__ import annotations
 
