@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -126,7 +126,7 @@ def build_parser(version: str, train_defaults: Mapping[str, Any] | None = None) 
     data_commands = data.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add(data_commands, "list", "the data sets that have a name, and where each is found", command="data list")
     fetch = _add(data_commands, "fetch", "download and check a data set", command="data fetch")
-    fetch.add_argument("name", type=_name("name", CATALOG), help="such as mnist; fastbp data list shows them all")
+    fetch.add_argument("name", type=_name(CATALOG), help="such as mnist; fastbp data list shows them all")
     _add(commands, "config", "versions, CPU, threads and cache folder")
     return parser
 
@@ -160,7 +160,7 @@ def _add_train(commands: Any) -> Parser:
     _add_data(parser, "mnist", default="mnist")
     _add_network(parser, "the data's inputs, 100, the data's classes")
     add = parser.add_argument
-    add("--optimizer", type=_name("optimizer", OPTIMIZERS), metavar="NAME",
+    add("--optimizer", type=_name(OPTIMIZERS), metavar="NAME",
         help=f"{', '.join(OPTIMIZERS)} (default: adam; sgd where --momentum is given)")  # fmt: skip
     add("--learning-rate", type=float, metavar="X", help="step size (default: the optimizer's)")
     add("--momentum", type=float, metavar="X", help="of sgd, 0 to below 1 (default: 0)")
@@ -241,9 +241,9 @@ def _add_export(commands: Any) -> None:
     parser = _add(commands, "export", "write a saved network for other programs", epilog=epilog + _EXIT)
     parser.add_argument("model", type=Path, help="a model.npz")
     add = parser.add_argument
-    add("--to", type=_name("to", FORMATS), required=True, metavar="FORMAT", help=", ".join(FORMATS))
+    add("--to", type=_name(FORMATS), required=True, metavar="FORMAT", help=", ".join(FORMATS))
     add("--out", type=Path, metavar="FILE", help="default: beside the model, with the format's suffix")
-    add("--input-dtype", type=_name("input_dtype", INPUT_DTYPES), metavar="NAME",
+    add("--input-dtype", type=_name(INPUT_DTYPES), metavar="NAME",
         help="of onnx and c: uint8 (pixels, scaled by 1/255), float32 or float64 (default: the network's)")  # fmt: skip
     add("--name", metavar="NAME", help="what the names in a C file begin with (default: network)")
 
@@ -254,7 +254,7 @@ def _add_data(parser: Parser, text: str, default: str | None = None) -> None:
 
 
 def _add_split(parser: Parser) -> None:
-    parser.add_argument("--split", type=_name("split", ("test", "train")), default="test", metavar="NAME",
+    parser.add_argument("--split", type=_name(("test", "train")), default="test", metavar="NAME",
                         help="test or train (default: %(default)s)")  # fmt: skip
 
 
@@ -262,32 +262,37 @@ def _add_network(parser: Parser, text: str, layers: tuple[int, ...] | None = Non
     add = parser.add_argument
     add("--layers", type=_sizes, default=layers, metavar="N,N,...",
         help=f"inputs, units of each hidden layer, outputs (default: {text})")  # fmt: skip
-    add("--activation", type=_name("activation", ACTIVATIONS), default="relu", metavar="NAME",
+    add("--activation", type=_name(ACTIVATIONS), default="relu", metavar="NAME",
         help=f"{', '.join(name for name in ACTIVATIONS if name not in LAST_ONLY)} (default: %(default)s)")  # fmt: skip
-    add("--output-activation", type=_name("activation", ACTIVATIONS), metavar="NAME",
+    add("--output-activation", type=_name(ACTIVATIONS), metavar="NAME",
         help="of the last layer: one of those, softmax or exp (default: with cross_entropy softmax, of one output "
         "sigmoid; else as --activation)")  # fmt: skip
-    add("--cost", type=_name("cost", COSTS), default="cross_entropy", metavar="NAME",
+    add("--cost", type=_name(COSTS), default="cross_entropy", metavar="NAME",
         help=f"{', '.join(COSTS)} (default: %(default)s)")  # fmt: skip
     add("--seed", type=int, default=0, metavar="N", help="of weights and shuffling (default: %(default)s)")
 
 
-def _name(argument: str, known: Any) -> Any:
+def _name(known: Collection[str]) -> Callable[[str], str]:
     """An argument type: one of ``known``, or an error with the nearest of them."""
 
     def convert(text: str) -> str:
         if text not in known:
-            raise argparse.ArgumentTypeError(str(unknown_name(argument, text, known)).partition(": ")[2])
+            raise argparse.ArgumentTypeError(_unknown(text, known))
         return text
 
     return convert
+
+
+def _unknown(text: str, known: Collection[str]) -> str:
+    """What ``unknown_name`` says, but for the argument, which argparse names."""
+    return str(unknown_name("", text, known)).partition(": ")[2]
 
 
 def _data(text: str) -> str:
     """Check a data set's name, or make a folder's path absolute: a run's files keep it, and are read elsewhere."""
     folder = os.path.expanduser(text)
     if text not in CATALOG and not os.path.isdir(folder):
-        raise argparse.ArgumentTypeError(f"{str(unknown_name('data', text, CATALOG)).partition(': ')[2]}, or a folder")
+        raise argparse.ArgumentTypeError(f"{_unknown(text, CATALOG)}, or a folder")
     return text if text in CATALOG else os.path.realpath(folder)
 
 
