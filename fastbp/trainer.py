@@ -392,5 +392,5 @@ def _pair(validation: Any) -> tuple[ArrayLike, ArrayLike]:
     try:
         x, y = validation
     except (TypeError, ValueError):
-        raise ValueError("validation: expected a pair (x, y)") from None
+        raise ValueError(f"validation: got a {type(validation).__name__}, expected a pair (x, y)") from None
     return x, y

@@ -250,9 +250,11 @@ def test_bad_epochs(epochs: Any, network: Network) -> None:
     refuse(lambda: Trainer(network, SGD(0.1)).fit(X, Y, epochs=epochs), "epochs", network)
 
 
-@pytest.mark.parametrize("validation", [X, (X,), (X, Y, Y), "test", 0.1])
+@pytest.mark.parametrize("validation", [X, (X,), (X, Y, Y), "test", 0.1, fastbp.datasets.Split(X, Y, "six", "memory")])
 def test_bad_validation(validation: Any, network: Network) -> None:
-    refuse(lambda: Trainer(network, SGD(0.1)).fit(X, Y, epochs=1, validation=validation), "validation", network)
+    fit = Trainer(network, SGD(0.1)).fit
+    said = refuse(lambda: fit(X, Y, epochs=1, validation=validation), "validation", network)
+    assert f"got a {type(validation).__name__}" in said
 
 
 BAD_NUMBERS: list[Any] = [-0.5, NAN, INF, "0.1", None]
