@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .. import arguments
-from ..archive import DAMAGE, atomic_write
+from ..archive import atomic_write, blame_the_file
 from ..errors import CheckpointError, MissingExtraError
 from ..layers import Dense
 from ..model import Network
@@ -54,14 +54,10 @@ def read(path: str | os.PathLike[str], config: dict[str, Any] | None = None) -> 
     with open(path, "rb"):  # what is wrong with the path is Python's to say
         pass
     try:
-        with safe_open(path, "numpy") as file:
+        with blame_the_file(path), safe_open(path, "numpy") as file:
             return _read_network(file, _config_in(file.metadata() or {}) if config is None else config)
     except SafetensorError as error:
         raise CheckpointError(f"{os.fspath(path)}: not a safetensors file, or truncated or corrupt: {error}") from error
-    except ValueError as error:
-        raise CheckpointError(f"{os.fspath(path)}: {error}") from error
-    except DAMAGE as error:
-        raise CheckpointError(f"{os.fspath(path)}: corrupt, or of no possible network: {error!r}") from error
 
 
 def _config_in(metadata: dict[str, str]) -> dict[str, Any]:
