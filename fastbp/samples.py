@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import zlib
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from .scalars import positive
 
 # Of a larger x only rows spread over it are looked at: a fingerprint should take nothing beside an epoch.
 FINGERPRINT_BYTES = 1 << 18
+_name = cache(str)  # of a dtype, which NumPy takes longer to spell than all else of a fingerprint takes
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Samples:
 
 def _describe(array: np.ndarray, step: int = 1) -> str:
     checksum = zlib.crc32(np.ascontiguousarray(array[::step]).data)
-    return f"{array.shape} of {array.dtype}, checksum {checksum:08x}"
+    return f"{array.shape} of {_name(array.dtype)}, checksum {checksum:08x}"
 
 
 def hold_out(inputs: np.ndarray, targets: np.ndarray, share: float, seed: int) -> tuple[Samples, Samples]:
