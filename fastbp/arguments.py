@@ -38,7 +38,13 @@ def address_of(array: np.ndarray | None) -> int:
 
 
 def as_array(argument: str, given: ArrayLike) -> np.ndarray:
-    """``given`` as an array; masks, which nothing here would heed, are refused."""
+    """``given`` as an array; masks, which nothing here would heed, are refused.
+
+    Examples
+    --------
+    >>> as_array("y", [1, 2])
+    array([1, 2])
+    """
     if type(given) is np.ndarray:
         return given
     masked = sys.modules.get("numpy.ma")  # which takes long to import
@@ -76,8 +82,8 @@ def inputs(x: ArrayLike, n_in: int, dtype: np.dtype) -> tuple[np.ndarray, bool]:
     return converted("x", array, dtype if kind == dtype.char else np.dtype(np.float32)), single
 
 
-def targets(y: ArrayLike, n: int, n_out: int, cost: str, dtype: np.dtype) -> np.ndarray:
-    """y as (n,) int64 classes, or as (n, n_out) targets of ``dtype``.
+def targets(y: ArrayLike, n: int, n_out: int, cost: str, dtype: np.dtype, single: bool = False) -> np.ndarray:
+    """y as (n,) int64 classes, or as (n, n_out) targets of ``dtype``; ``single``: it is that of one sample.
 
     Examples
     --------
@@ -85,6 +91,9 @@ def targets(y: ArrayLike, n: int, n_out: int, cost: str, dtype: np.dtype) -> np.
     array([2, 0])
     """
     array = as_array("y", y)
+    given = array.shape
+    if single:
+        array = array[np.newaxis]
     if array.dtype.kind not in "iuf":
         raise TypeError(f"y: got dtype {array.dtype}, expected whole classes or floats")
     if n_out == 1 and array.shape == (n,):
@@ -98,8 +107,11 @@ def targets(y: ArrayLike, n: int, n_out: int, cost: str, dtype: np.dtype) -> np.
             raise ValueError(f"y: got target {found.min():g}, expected 0 or more for poisson")
         return found
     if array.shape != (n,):
-        wanted = f"({n},) classes or ({n}, {n_out}) targets" if n_out > 1 else f"({n},) or ({n}, 1) targets"
-        raise ValueError(f"y: got shape {array.shape}, expected {wanted}")
+        if single:
+            wanted = f"a class or ({n_out},) targets of one sample" if n_out > 1 else "a number, of one sample"
+        else:
+            wanted = f"({n},) classes or ({n}, {n_out}) targets" if n_out > 1 else f"({n},) or ({n}, 1) targets"
+        raise ValueError(f"y: got shape {given}, expected {wanted}")
     if array.dtype.kind == "f":
         whole = array[array != np.rint(array)] if np.isfinite(array).all() else array[~np.isfinite(array)]
         if len(whole):

@@ -21,8 +21,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import arguments
-from .model import Network
+from .arguments import as_array
+from .model import Network, require_network
 from .scalars import count
 
 
@@ -228,6 +228,7 @@ def explain(net: Network, x: ArrayLike, y: ArrayLike) -> Explanation:
     >>> e.weight_nudges[0].ravel(), e.bias_nudges[0]
     (array([ 6., -3.]), array([3.]))
     """
+    require_network("net", net)
     sample = _one_sample(net, x)
     twin = _twin(net)
     gradient = twin.gradient(sample, y)  # of one sample; so every gradient of a bias is a delta
@@ -269,7 +270,7 @@ def _flat(weights: list[np.ndarray], biases: list[np.ndarray]) -> np.ndarray:
 
 def _one_sample(net: Network, x: ArrayLike) -> np.ndarray:
     """X as (n_in,), of its own dtype; the network checks the rest."""
-    sample = arguments.as_array("x", x)
+    sample = as_array("x", x)
     if sample.size != net.n_in:
         raise ValueError(f"x: got shape {sample.shape}, expected one sample of {net.n_in} numbers")
     if not isinstance(x, np.ndarray) and sample.dtype.kind in "iu" and sample.dtype != np.uint8:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .explain import cosine
-from .model import Network
+from .model import Network, require_network
 
 MOST_NUMBERS = 1 << 27  # 1 GiB of float64
 # Of the largest nudge of any sample: thousands of float64 roundings, and far below anything that a mistake would leave.
@@ -113,6 +113,7 @@ def explain_batch(net: Network, x: ArrayLike, y: ArrayLike) -> BatchExplanation:
     >>> batch.cosines.round(3)
     array([0.978, 0.994])
     """
+    require_network("net", net)
     twin = Network.from_config({**net.config(), "dtype": "float64"})
     twin.set_parameters(net.get_parameters())
     inputs, targets = twin._samples(x, y)

@@ -24,7 +24,7 @@ from .gradient import Gradient
 from .kernels.costs import GOES_WITH
 from .kernels.layout import DELTA
 from .kernels.states import states
-from .model import Network
+from .model import Network, require_network
 from .scalars import count
 
 CHUNK_NUMBERS = 1 << 22  # activations and deltas at hand at a time
@@ -179,6 +179,7 @@ def sample_forensics(
     >>> found.hardest(1), found.most_conflicting(1)
     (array([1]), array([2]))
     """
+    require_network("net", net)
     inputs, targets = net._samples(x, y)
     gradient = net.gradient(inputs, targets)
     along = gradient if direction is None else _direction(net, direction)
@@ -220,6 +221,7 @@ def confusion_matrix(net: Network, x: ArrayLike, y: ArrayLike) -> np.ndarray:
     array([[1, 0],
            [1, 1]])
     """
+    require_network("net", net)
     inputs, targets = net._samples(x, y)
     n_classes, says = max(net.n_out, 2), targets
     if targets.ndim == 2:

@@ -25,7 +25,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .model import Network
+from .model import Network, require_network
 from .scalars import count, positive
 
 # Differences of fourth order (Fornberg 1988, tables 1 and 3): steps from the parameter, weights over 12 h.
@@ -150,6 +150,7 @@ def check_gradients(
     >>> check.passed, check.max_relative_error < 1e-7
     (True, True)
     """
+    require_network("net", net)
     positive("epsilon", epsilon)
     positive("tolerance", tolerance)
     most = net.n_parameters if n_parameters is None else count("n_parameters", n_parameters)

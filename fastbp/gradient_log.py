@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from .forensics import layer_norms, sample_forensics
 from .history import History
 from .hooks import Callback
-from .model import Network
+from .model import Network, require_network
 from .trainer import Trainer
 
 
@@ -49,6 +49,7 @@ class GradientLog(Callback):
     """
 
     def __init__(self, net: Network, x: ArrayLike, y: ArrayLike) -> None:
+        require_network("net", net)
         self.network, (self._x, self._y) = net, net._samples(x, y)
         self.sample_norms: list[np.ndarray] = []
         self.layer_norms: list[np.ndarray] = []

@@ -541,8 +541,7 @@ class Network:
     def _samples(self, x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """x and y as the kernels take them, checked."""
         inputs, single = self._inputs(x)
-        y = arguments.as_array("y", y)[np.newaxis] if single else y
-        return inputs, arguments.targets(y, len(inputs), self.n_out, self.cost_name, self.dtype)
+        return inputs, arguments.targets(y, len(inputs), self.n_out, self.cost_name, self.dtype, single)
 
     @cached_property
     def _shape(self) -> Shape:
@@ -589,3 +588,9 @@ class Network:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(Network.from_config(state["config"]).__dict__)
         self._theta[:] = state["parameters"]  # as they were, also where they diverged
+
+
+def require_network(argument: str, given: object) -> None:
+    """A TypeError that names the argument, unless it is a Network."""
+    if not isinstance(given, Network):
+        raise TypeError(f"{argument}: got a {type(given).__name__}, expected a Network")

@@ -19,7 +19,7 @@ from .errors import CheckpointError
 from .fitting import Fit, Run
 from .history import History
 from .hooks import Callback, as_callbacks, named
-from .model import Network
+from .model import Network, require_network
 from .optimizers import OPTIMIZERS, Adam, Optimizer
 from .progress import ProgressBar
 from .samples import Samples, hold_out
@@ -98,8 +98,7 @@ class Trainer:
         max_norm: float | None = None,
         label_smoothing: float = 0.0,
     ) -> None:
-        if not isinstance(network, Network):
-            raise TypeError(f"network: got {network!r}, expected a Network")
+        require_network("network", network)
         self._network, self._optimizer = network, _of_kind(Adam() if optimizer is None else optimizer)
         self.batch_size = batch_size
         self.n_threads = _threads.check(n_threads)

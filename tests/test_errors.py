@@ -245,6 +245,14 @@ def test_a_trainer_wants_a_network(network: Any) -> None:
     refuse(lambda: Trainer(network), "network")
 
 
+@pytest.mark.parametrize(
+    "look", ["check_gradients", "confusion_matrix", "explain", "explain_batch", "sample_forensics", "GradientLog"]
+)
+def test_what_looks_into_a_network_wants_one(look: str, network: Network) -> None:
+    message = refuse(lambda: getattr(fastbp, look)(Trainer(network), X, Y), "net")
+    assert message == "net: got a Trainer, expected a Network"
+
+
 @pytest.mark.parametrize("epochs", [0, -1, 1.5, "3", None, NAN])
 def test_bad_epochs(epochs: Any, network: Network) -> None:
     refuse(lambda: Trainer(network, SGD(0.1)).fit(X, Y, epochs=epochs), "epochs", network)

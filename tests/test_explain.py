@@ -84,6 +84,12 @@ def test_plain_lists_of_whole_numbers(build: Build) -> None:
     np.testing.assert_allclose(fastbp.explain(network, [2, 3], 0).output, oracle.forward(np.array([[2.0, 3.0]]))[0])
 
 
+def test_a_list_of_pixels_is_scaled_as_an_array_is(build: Build) -> None:
+    network, _ = build(4, simple([3, 2], "tanh", "softmax"), "cross_entropy")
+    image = np.array([0, 255, 128, 7], np.uint8)
+    assert fastbp.explain(network, list(image), 1).cost == fastbp.explain(network, image, 1).cost
+
+
 def test_the_mean_of_all_nudges_is_the_descent_direction(build: Build, rng: np.random.Generator) -> None:
     network, _ = build(4, simple([5, 3], "gelu", "softmax"), "cross_entropy")
     x, y = rng.normal(size=(9, 4)), rng.integers(0, 3, 9)
@@ -175,7 +181,10 @@ NETWORK = Network(4, [Dense(5, "tanh"), Dense(3, "softmax")])
         (np.zeros(4), 3, "y: got class 3"),
         (np.zeros(4), [1.0, 0.0], "y: got shape"),
         (np.zeros(4), [[0.0, 0.0, 1.0]], "y: got shape"),
+        (np.zeros(4), [2], r"y: got shape \(1,\), expected a class or \(3,\) targets"),
         (np.zeros(4), "one", "y: got dtype"),
+        (np.ma.masked_equal(np.arange(4.0), 2), 0, "x: got a masked array"),
+        (np.zeros(4), np.ma.masked_equal([0.0, 1.0, 2.0], 2), "y: got a masked array"),
     ],
 )
 def test_what_is_not_one_sample(x: Any, y: Any, message: str) -> None:
