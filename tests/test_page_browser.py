@@ -321,6 +321,23 @@ def test_a_hardest_sample_is_taken(
     assert found["label"] == digits[1][fifth]
 
 
+def test_where_nothing_is_wanted_nothing_points_up_or_down(visit: Open, tmp_path: Path) -> None:
+    silent = Network(2, [Dense(2, "relu"), Dense(2, "softmax", bias=False)], seed=0)
+    silent.biases[0][:] = -1000.0
+    report.save_page(tmp_path / "silent.html", silent, batch=(np.ones((5, 2)), np.array([0, 1, 0, 1, 0])))
+    page = visit(tmp_path / "silent.html")
+    for step in ("hidden layer 1", "the output"):
+        page.get_by_role("button", name=f"Weights and biases of {step}").click()
+        wishes = page.locator("#words li").all_text_contents()
+        assert wishes and all(wish.endswith(": nothing") for wish in wishes)
+    page.get_by_role("button", name="The next sample").click()
+    assert "Of the 10 weights" in page.locator("#words").text_content()
+    assert "wants 0 moved the other way" in page.locator("#words").text_content()
+    page.wait_for_function("document.querySelectorAll('#sensitive-list li').length === 10")
+    assert "0 of 5 samples agree with the average, 0 pull against it" in page.locator("#agreement-text").text_content()
+    assert "10 of the 10 parameters" in page.locator("#sensitive-text").text_content()
+
+
 def test_a_wide_network_a_deep_one_and_one_without_pictures(
     visit: Open, tmp_path: Path, digits: Digits, rng: np.random.Generator
 ) -> None:

@@ -98,7 +98,8 @@ function fillAgreement(svg, network, { batch, average, explained }) {
     ...labels,
   );
   const agree = cosines.filter((cosine) => cosine > 0).length;
-  return `${agree} of ${batch.length} samples agree with the average, ${batch.length - agree} pull against it; the triangle is yours (${fixed(own)}).`;
+  const against = cosines.filter((cosine) => cosine < 0).length;
+  return `${agree} of ${batch.length} samples agree with the average, ${against} pull against it; the triangle is yours (${fixed(own)}).`;
 }
 
 function fillSensitive(list, network, { explained }) {
@@ -129,8 +130,8 @@ function fillSensitive(list, network, { explained }) {
     ),
   );
   const none = total - count;
-  const black = none
-    ? ` ${whole(none)} of the ${whole(total)} parameters do not matter to this sample at all: most come from inputs that are 0. The median is that of the others.`
+  const silent = none
+    ? ` ${whole(none)} of the ${whole(total)} parameters do not matter to this sample at all, such as those from inputs that are 0; the median is that of the others.`
     : "";
-  return `The ratio is to the median of |dC/dw|, ${number(median)}.${black}`;
+  return `The ratio is to the median of |dC/dw|, ${number(median)}.${silent}`;
 }

@@ -3,7 +3,8 @@
 const layerName = (network, l) => (l === network.layers.length - 1 ? "the output" : `hidden layer ${l + 1}`);
 const unitName = (network, l, j) => (l === network.layers.length - 1 ? `output ${j}` : `unit ${j}`);
 const strong = (text) => h("strong", {}, text);
-const wish = (value) => h("span", { class: value < 0 ? "down" : "up" }, `${value < 0 ? "▼" : "▲"} ${signed(value)}`);
+const wish = (value) =>
+  value === 0 ? "nothing" : h("span", { class: value < 0 ? "down" : "up" }, `${value < 0 ? "▼" : "▲"} ${signed(value)}`);
 
 function stepsOf(network) {
   const last = network.layers.length - 1;
@@ -140,7 +141,7 @@ const WORDS = {
       : (i) => `from ${inputName(network, i)}, which is at ${fixed(a[l][i])}`;
     const hebb = [
       h("li", {}, `the weight ${what(bright)}: `, wish(-a[l][bright] * delta[l][j])),
-      h("li", {}, `the weight ${what(dim)}: `, a[l][dim] === 0 ? "nothing" : wish(-a[l][dim] * delta[l][j])),
+      h("li", {}, `the weight ${what(dim)}: `, wish(-a[l][dim] * delta[l][j])),
       ...(network.layers[l].bias ? [h("li", {}, "its bias (the ring around it): ", wish(-delta[l][j]))] : []),
     ];
     const rest = l
@@ -188,7 +189,7 @@ const WORDS = {
     const cosine = agreement(network, explained, next);
     const top = mostSensitive(network, explained, 20);
     const other = wishesOf(next);
-    const against = top.filter((found) => Math.sign(nudgeAt(other, found)) === -Math.sign(found.nudge)).length;
+    const against = top.filter((found) => Math.sign(nudgeAt(other, found)) * Math.sign(found.nudge) < 0).length;
     return [
       h(
         "p",
@@ -202,7 +203,7 @@ const WORDS = {
         {},
         "Its cosine with yours is ",
         strong(fixed(cosine)),
-        `: ${verdict(cosine)}. Of the 20 weights and biases that matter most to your sample, it wants `,
+        `: ${verdict(cosine)}. Of the ${top.length} weights and biases that matter most to your sample, it wants `,
         strong(`${against} moved the other way`),
         ".",
       ),
