@@ -164,8 +164,10 @@ class Checkpoint(Callback):
     best_only : bool
         Save after an epoch that is better than all before in the history, also those of earlier fits, and at no other
         time.
-    monitor, mode
-        What is better, as ``EarlyStopping`` has them; only for ``best_only``.
+    monitor : str
+        What is better, as ``EarlyStopping`` has it; only for ``best_only``.
+    mode : str, optional
+        The same.
 
     Raises
     ------

@@ -71,8 +71,10 @@ class LambdaCallback(Callback):
 
     Parameters
     ----------
-    on_train_begin, on_train_end, on_slice_end : callable ``(trainer, history)``, optional
-    on_epoch_begin, on_epoch_end : callable ``(trainer, epoch, history)``, optional
+    on_train_begin, on_train_end, on_slice_end : callable, optional
+        ``f(trainer, history)``
+    on_epoch_begin, on_epoch_end : callable, optional
+        ``f(trainer, epoch, history)``
 
     Raises
     ------

@@ -177,8 +177,10 @@ class Adam(Optimizer):
     ----------
     learning_rate : float or callable
         Step size, above 0; or a schedule, which gives it for the update's number, counted from 0.
-    beta1, beta2 : float
-        How much of the running means of g and of g^2 is kept at each update, 0 to below 1.
+    beta1 : float
+        How much of the running mean of g is kept at each update, 0 to below 1.
+    beta2 : float
+        The same of g^2.
     epsilon : float
         Added to the root, so that nothing is divided by 0.
     l1, l2 : float
@@ -213,10 +215,10 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019): first W -= learning_rate weight_decay W.
 
+    All else is as Adam's.
+
     Parameters
     ----------
-    learning_rate, beta1, beta2, epsilon, l1, l2
-        As Adam's.
     weight_decay : float
         Weights only, biases never.
 

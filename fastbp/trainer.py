@@ -172,8 +172,9 @@ class Trainer:
             Evaluated after every epoch.
         progress : bool
             Show a bar on standard error.
-        callbacks : sequence of Callback or callable ``(trainer, epoch, history)``
-            See ``fastbp.callbacks``. Callables are called after every epoch; one that returns True ends the training.
+        callbacks : sequence of Callback or callable
+            See ``fastbp.callbacks``. A callable is called as ``f(trainer, epoch, history)`` after every epoch; one that
+            returns True ends the training.
         validation_split : float, optional
             The share of the samples to hold out and evaluate after every epoch, above 0 and below 1, in place of
             ``validation``. Which ones depends on the trainer's seed; of classes each gives its share. What is

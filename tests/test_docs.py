@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import doctest
+import importlib
+import inspect
 import io
 import re
 from pathlib import Path
@@ -26,6 +28,7 @@ BLOCK = re.compile(
     r"(?:\n+```text\n(?P<output>.*?)^```$)?",
     re.M | re.S,
 )
+TOGETHER = re.compile(r"^(\w+(?:,\s+\w+)+)(?= : |\n )", re.M)  # those that a docstring describes together
 LINK = re.compile(r"\[(?P<text>[^\]]*)\]\((?P<target>[^)\s]+)\)")
 
 
@@ -102,6 +105,20 @@ def test_what_a_page_points_at_is_there(page: Path) -> None:
         if name and target.suffix == ".py":  # [`name`](file.py): what computes it
             source = target.read_text("utf-8")
             assert re.search(rf"^(def|class) {name[1]}\b|^{name[1]}\b.* =", source, re.M), f"{page.name}: {link[0]}"
+
+
+@pytest.mark.parametrize("module", ["fastbp", "fastbp.callbacks", "fastbp.datasets", "fastbp.estimators"])
+def test_parameters_described_together_have_one_default(module: str) -> None:
+    pytest.importorskip("sklearn")
+    for name, thing in vars(importlib.import_module(module)).items():
+        is_error = inspect.isclass(thing) and issubclass(thing, Exception)
+        if is_error or not callable(thing) or not thing.__module__.startswith("fastbp"):
+            continue
+        defaults = {key: parameter.default for key, parameter in inspect.signature(thing).parameters.items()}
+        section = (inspect.getdoc(thing) or "").partition("Parameters\n----------\n")[2].partition("\n\n")[0]
+        for line in TOGETHER.findall(section):
+            together = [key for key in re.split(r",\s+", line) if key in defaults]
+            assert len({repr(defaults[key]) for key in together}) <= 1, f"{name}: the site has one default for {line}"
 
 
 @pytest.mark.parametrize("image", sorted((ROOT / "docs" / "images").iterdir()), ids=lambda p: p.name)

@@ -329,7 +329,8 @@ def test_where_nothing_is_wanted_nothing_points_up_or_down(visit: Open, tmp_path
     for step in ("hidden layer 1", "the output"):
         page.get_by_role("button", name=f"Weights and biases of {step}").click()
         wishes = page.locator("#words li").all_text_contents()
-        assert wishes and all(wish.endswith(": nothing") for wish in wishes)
+        assert wishes
+        assert all(wish.endswith(": nothing") for wish in wishes)
     page.get_by_role("button", name="The next sample").click()
     assert "Of the 10 weights" in page.locator("#words").text_content()
     assert "wants 0 moved the other way" in page.locator("#words").text_content()

@@ -92,7 +92,7 @@ def fetch(name: str, *, time_limit: float = TIME_LIMIT) -> Path:
     Parameters
     ----------
     name : str
-        As for :func:`load`.
+        As for ``load``.
     time_limit : float
         Seconds that a download may take in all.
 
@@ -104,7 +104,7 @@ def fetch(name: str, *, time_limit: float = TIME_LIMIT) -> Path:
     Raises
     ------
     DataError, MissingExtraError
-        As for :func:`load`; also where no folder can be written.
+        As for ``load``; also where no folder can be written.
     ValueError
         There is no data set of that name.
 

@@ -21,13 +21,11 @@ from .samples import Samples
 class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc]
     """A network that classifies: softmax for three classes or more, a sigmoid for two, and one for each label.
 
+    What is not listed is as in ``sklearn.neural_network.MLPClassifier``, with its defaults. ``activation`` may also be
+    sigmoid, leaky_relu, elu, softplus, gelu, or a sequence of names, one for each hidden layer.
+
     Parameters
     ----------
-    hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init, power_t, max_iter,
-    shuffle, random_state, tol, verbose, warm_start, momentum, nesterovs_momentum, early_stopping, validation_fraction,
-    beta_1, beta_2, epsilon, n_iter_no_change, max_fun
-        As in ``sklearn.neural_network.MLPClassifier``. ``activation`` may also be sigmoid, leaky_relu, elu, softplus,
-        gelu, or a sequence of names, one for each hidden layer.
     class_weight : dict, "balanced", list of dict or None
         What every class counts in the loss, times ``sample_weight``; a class that is not named counts 1. "balanced":
         n_samples / (n_classes * samples of the class). For several labels, a dict for each with weights of 0 and 1.
@@ -40,8 +38,9 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         "lbfgs" and predictions take all CPUs.
     callbacks : sequence or None
         For ``Trainer.fit``; without effect on solver "lbfgs".
-    dtype : {"float32", "float64"} or None
-        Of the parameters and all arithmetic. None: that of X where it is one of the two, else float64.
+    dtype : str or None
+        "float32" or "float64", of the parameters and all arithmetic. None: that of X where it is one of the two, else
+        float64.
 
     Attributes
     ----------

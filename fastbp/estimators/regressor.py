@@ -26,17 +26,15 @@ OUTPUTS = {
 class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
     """A network that predicts numbers.
 
+    What is not listed is as in ``sklearn.neural_network.MLPRegressor``, with its defaults. ``activation`` may also be
+    sigmoid, leaky_relu, elu, softplus, gelu, or a sequence of names, one for each hidden layer.
+
     Parameters
     ----------
     loss : {"squared_error", "absolute_error", "huber", "poisson"}
         With a the prediction: (a - y)^2 / 2; |a - y|; half the square up to 1 and |a - y| - 1/2 beyond; or half the
         Poisson deviance, for y of 0 or more, of outputs that are exp(z). Summed over the outputs to train on;
         ``loss_`` is their mean (of poisson the sum), as in scikit-learn.
-    hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init, power_t, max_iter,
-    shuffle, random_state, tol, verbose, warm_start, momentum, nesterovs_momentum, early_stopping, validation_fraction,
-    beta_1, beta_2, epsilon, n_iter_no_change, max_fun
-        As in ``sklearn.neural_network.MLPRegressor``. ``activation`` may also be sigmoid, leaky_relu, elu, softplus,
-        gelu, or a sequence of names, one for each hidden layer.
     dropout : float or sequence of float
         Share of every hidden layer's outputs to drop while training, or one share for X and for each hidden layer.
     n_jobs : int or None
@@ -44,8 +42,9 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
         "lbfgs" and predictions take all CPUs.
     callbacks : sequence or None
         For ``Trainer.fit``; without effect on solver "lbfgs".
-    dtype : {"float32", "float64"} or None
-        Of the parameters and all arithmetic. None: that of X where it is one of the two, else float64.
+    dtype : str or None
+        "float32" or "float64", of the parameters and all arithmetic. None: that of X where it is one of the two, else
+        float64.
 
     Attributes
     ----------

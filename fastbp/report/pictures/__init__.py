@@ -3,6 +3,8 @@
 They need matplotlib. What has a sign is blue where it is positive ("more of this"), red where it is negative, and white
 at zero, on a scale that reaches equally far to both sides.
 
+Examples
+--------
 >>> from fastbp import Dense, Network, explain
 >>> from fastbp.report import pictures
 >>> net = Network(4, [Dense(3, "tanh"), Dense(2, "softmax")])
