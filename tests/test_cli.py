@@ -47,6 +47,17 @@ def test_evaluate_finds_what_training_found(model: Path, folder: Path, capsys: p
     assert lines[3].endswith("%")
 
 
+def test_a_runs_folder_stands_for_its_model(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], refused: Refused
+) -> None:
+    printed = []
+    for given in (model, model.parent):
+        assert cli.main(["explain", str(given), "--sample", "3"]) == 0
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1]
+    assert str(tmp_path / "model.npz") in refused(cli.main(["evaluate", str(tmp_path)]), 1)
+
+
 NETWORK = ["--layers", "5,4,3,2", "--activation", "tanh"]
 
 

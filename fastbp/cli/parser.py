@@ -183,7 +183,7 @@ def _add_train(commands: Any) -> Parser:
 
 def _add_evaluate(commands: Any) -> None:
     parser = _add(commands, "evaluate", "accuracy and cost of a saved network")
-    parser.add_argument("model", type=Path, help="a model.npz")
+    parser.add_argument("model", type=_model, help="a model.npz, or the folder of its run")
     _add_data(parser, "what its run was trained on, or else mnist")
     _add_split(parser)
 
@@ -194,7 +194,7 @@ def _add_predict(commands: Any) -> None:
         "gray, light on dark, and of the network's size, as the images of MNIST are.\n\n"
     )
     parser = _add(commands, "predict", "classify pictures and .npy files", epilog=epilog + _EXIT)
-    parser.add_argument("model", type=Path, help="a model.npz")
+    parser.add_argument("model", type=_model, help="a model.npz, or the folder of its run")
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="a PNG, or samples (n, n_in) in a .npy")
 
 
@@ -217,7 +217,7 @@ def _add_explain(commands: Any) -> None:
         "  fastbp explain runs/seed/model.npz --sample 3 --label 7 --out one.html\n\n"
     )
     parser = _add(commands, "explain", "what one sample wants of every weight", epilog=epilog + _EXIT)
-    parser.add_argument("model", type=Path, help="a model.npz")
+    parser.add_argument("model", type=_model, help="a model.npz, or the folder of its run")
     _add_data(parser, "what its run was trained on, or else mnist")
     _add_split(parser)
     add = parser.add_argument
@@ -239,7 +239,7 @@ def _add_export(commands: Any) -> None:
         "torch: the state dict as safetensors, and on stdout the Python that loads it.\n\n"
     )
     parser = _add(commands, "export", "write a saved network for other programs", epilog=epilog + _EXIT)
-    parser.add_argument("model", type=Path, help="a model.npz")
+    parser.add_argument("model", type=_model, help="a model.npz, or the folder of its run")
     add = parser.add_argument
     add("--to", type=_name(FORMATS), required=True, metavar="FORMAT", help=", ".join(FORMATS))
     add("--out", type=Path, metavar="FILE", help="default: beside the model, with the format's suffix")
@@ -286,6 +286,11 @@ def _name(known: Collection[str]) -> Callable[[str], str]:
 def _unknown(text: str, known: Collection[str]) -> str:
     """What ``unknown_name`` says, but for the argument, which argparse names."""
     return str(unknown_name("", text, known)).partition(": ")[2]
+
+
+def _model(text: str) -> Path:
+    path = Path(text)
+    return path / "model.npz" if path.is_dir() else path
 
 
 def _data(text: str) -> str:
