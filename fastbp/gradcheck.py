@@ -4,10 +4,10 @@ A slope is first measured to fourth order from both sides of a parameter. Where 
 it is measured again from the left alone and from the right alone:
 
 * the three agree: the cost is smooth there, and the disagreement is backpropagation's;
-* they do not: a step crossed a kink of relu or leaky_relu, or the cost bends too much, so a tenth of the step is
-  tried, and so on to a thousandth. At a kink (z = 0 exactly) each side has its own slope, and either passes;
-* they still do not, in a network that has kinks, and backpropagation gives neither: some units sit at their kinks
-  together, there is no slope to compare with, and the parameter is counted in ``at_kink`` instead.
+* they do not: a step crossed a kink (of relu, leaky_relu, absolute_error), or the cost bends too much, so a tenth of
+  the step is tried, and so on to a thousandth. At a kink (z = 0 exactly) each side has its own slope: either passes;
+* they still do not, in a network that has kinks, and backpropagation gives neither: some units or errors sit at their
+  kinks together, there is no slope to compare with, and the parameter is counted in ``at_kink`` instead.
 
 A cost C is as uncertain as if its parameters had been rounded, by about u (|C| + sum |theta g|) with u the unit of
 float64; a slope by that over the step. An error is taken relative to |a| + |n|, a the gradient by backpropagation and
@@ -34,7 +34,7 @@ RIGHT = {0: -25.0, 1: 48.0, 2: -36.0, 3: 16.0, 4: -3.0}
 LEFT = {-steps: -weight for steps, weight in RIGHT.items()}
 ROUNDINGS = 16.0  # of one cost, in units u: some for each layer's sum and exp, times the stencil's weights
 SHRINK = (1.0, 0.1, 0.01, 0.001)
-KINKED = frozenset({"relu", "leaky_relu"})
+KINKED = frozenset({"relu", "leaky_relu", "absolute_error"})
 Place = tuple[int, int, int, int]  # layer, row, column, index into the flat parameters
 
 
@@ -87,7 +87,7 @@ class GradientCheck:
         at = _largest(self.relative_errors)
         layer, row, column = self.worst
         lines = [f"layer {number}: relative error {error:.1e}" for number, error in enumerate(self.per_layer)]
-        lines += [f"left out, at a kink of relu or leaky_relu: {self.at_kink}"] if self.at_kink else []
+        lines += [f"left out, at a kink: {self.at_kink}"] if self.at_kink else []
         return "\n".join([
             f"gradient check {'passed' if self.passed else 'FAILED'}: {len(self.indices)} parameters, largest relative "
             f"error {self.max_relative_error:.1e}, tolerance {self.tolerance:.1e}",
@@ -159,7 +159,7 @@ def check_gradients(
     gradient = double.gradient(x, y).flat
     rng = np.random.default_rng(count("seed", seed, 0))
     rounding = _rounding(double, x, y, epsilon * rng.choice((-1.0, 1.0), double.n_parameters))
-    kinked = any(layer.activation in KINKED for layer in double.layers)
+    kinked = not KINKED.isdisjoint([double.cost_name, *(layer.activation for layer in double.layers)])
     places = list(_places(double, most, rng))
     found = []
     for layer, row, column, index in places:

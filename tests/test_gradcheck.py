@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from conftest import Build, simple
@@ -69,3 +71,16 @@ def test_a_wrong_gradient_is_found_where_it_is(
     assert not check.passed
     assert not check.max_relative_error <= 1e-7
     assert check.worst == place
+
+
+def test_absolute_errors_of_nearly_zero_on_both_sides_leave_no_slope() -> None:
+    network = fastbp.Network(2, [fastbp.Dense(1, initializer="zeros")], cost="absolute_error")
+    check = fastbp.check_gradients(network, [[1.0, 0.0]] * 3 + [[1.0, 2.0]], [1e-7, 1e-7, -1e-7, 1.0])
+    assert check.at_kink == 2  # the weight from the first input and the bias; the other sees the last sample alone
+    assert check.passed
+
+
+@pytest.mark.parametrize("seed", ["0", -1, 0.5, None])
+def test_the_draw_wants_a_seed(seed: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match=r"seed: got .*, expected a whole number"):
+        fastbp.check_gradients(fastbp.Network(2, [fastbp.Dense(1)]), [[1.0, 0.0]], [0.0], seed=seed)
