@@ -13,7 +13,13 @@ import sys
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Browser, sync_playwright
+
+from fastbp import MissingExtraError
+
+try:
+    from playwright.sync_api import Browser, sync_playwright
+except ImportError:
+    sys.exit(str(MissingExtraError("playwright", "browser", "drawing the pictures of docs/guide/page.md")))
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
 # A 2; from 0 to 1 across the pad.

@@ -1,7 +1,7 @@
-"""Train the network 784-16-16-10 on handwritten digits: python scripts/train_mnist.py
+"""Train 784-16-16-10 on handwritten digits: python scripts/train_mnist.py
 
-Its model, history and learning curve are then in runs/mnist. The same from the shell, with every setting an option:
-fastbp train --help
+Its model, history and learning curve are then in runs/mnist. The same from the
+shell, with every setting an option: fastbp train --help
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ from __future__ import annotations
 import html.parser
 import json
 import re
+import runpy
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -302,3 +304,10 @@ def test_the_packed_page_is_installed() -> None:
     listed = (Path(fastbp.__file__).parents[1] / "pyproject.toml").read_text()
     assert '"report/page/web/*"' in listed
     assert {path.stem for path in web.glob("*.js")} == set(report.page.SCRIPTS)
+
+
+def test_drawing_the_guides_pictures_says_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("playwright", "playwright.sync_api"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(SystemExit, match=r"playwright.*browser"):
+        runpy.run_path(str(Path(__file__).parent.parent / "scripts" / "draw_page.py"))

@@ -91,6 +91,7 @@ def test_it_takes_no_options(
         runpy.run_path(str(SCRIPT), run_name="__main__")
     out, err = capsys.readouterr()
     assert ("fastbp train --help" in out) == (status == 0)
+    assert [line for line in out.splitlines() if len(line) > 80] == []
     assert ("unrecognized arguments: --epochs 3" in err) == (status == 2)
 
 
