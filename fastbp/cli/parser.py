@@ -216,7 +216,7 @@ def _add_explain(commands: Any) -> None:
         "Example: why is test sample 3 no 7, and which weights would make it one?\n"
         "  fastbp explain runs/seed/model.npz --sample 3 --label 7 --out one.html\n\n"
     )
-    parser = _add(commands, "explain", "what one sample wants of every weight", epilog=epilog + _EXIT)
+    parser = _add(commands, "explain", "what one sample wants of outputs and weights", epilog=epilog + _EXIT)
     parser.add_argument("model", type=_model, help="a model.npz, or the folder of its run")
     _add_data(parser, "what its run was trained on, or else mnist")
     _add_split(parser)
