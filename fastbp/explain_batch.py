@@ -89,7 +89,7 @@ def explain_batch(net: Network, x: ArrayLike, y: ArrayLike) -> BatchExplanation:
     net : Network
         Not changed. The numbers are those of a float64 network with the same parameters.
     x, y : array_like
-        As in ``Network.cost``; n times ``net.n_parameters`` must not exceed ``MOST_NUMBERS``.
+        As in ``Network.cost``; n times ``net.n_parameters`` must not exceed 2^27, which is 1 GiB.
 
     Returns
     -------
