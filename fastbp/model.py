@@ -236,8 +236,10 @@ class Network:
 
         Parameters
         ----------
-        x, y, sample_weight : array_like
-            As in ``cost``: each sample's gradient is multiplied by its weight, and the sum divided by n.
+        x, y : array_like
+            As in ``cost``.
+        sample_weight : array_like, (n,), optional
+            Each sample's gradient is multiplied by its weight, and the sum divided by n.
 
         Returns
         -------

@@ -45,7 +45,7 @@ class Trainer:
     n_threads : int, optional
         By default all CPUs that the process may use. The result does not depend on it, to the last bit.
     seed : int
-        Of the order in which samples are taken.
+        Of the order in which samples are taken, which are held out, and what dropout leaves out.
     shuffle : bool
         Whether every epoch takes the samples in a new order.
     clip_norm : float, optional
@@ -63,8 +63,12 @@ class Trainer:
 
     Attributes
     ----------
-    history, updates, place : History, int, Place
-        What all epochs so far brought; how many updates there were; where it is within an epoch.
+    history : History
+        Of all epochs so far.
+    updates : int
+        How many there were.
+    place : Place
+        Where it is within an epoch.
     limits : dict
         ``clip_norm``, ``clip_sample_norm`` and ``max_norm``, None for no limit.
     run : Run
