@@ -54,7 +54,7 @@ class SensitiveParameter(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Hebbian:
-    """How one layer's weight nudges come of what fires: ``weight_nudges[i, j] = activation[i] * wanted[j]``, exactly.
+    """How one layer's weight nudges come from what fires: ``weight_nudges[i, j] = activation[i] * wanted[j]``, exactly.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ class Explanation:
     z : list of ndarray, L of (n_out,)
         Every layer's weighted input.
     a : list of ndarray, L + 1 of (n,)
-        Activations: ``a[0]`` is the input (uint8 scaled to 0..1), ``a[l + 1]`` comes of ``z[l]``.
+        Activations: ``a[0]`` is the input (uint8 scaled to 0..1), ``a[l + 1]`` comes from ``z[l]``.
     delta : list of ndarray, L of (n_out,)
         dC/dz.
     target : ndarray, (n_out of the last layer,)
