@@ -39,8 +39,11 @@ from .tables import CHUNK_ROWS, RATE, SAMPLE_SECONDS, SLICES, Shape, layer_table
 
 X_KINDS = {"B": UINT8, "f": FLOAT32, "d": FLOAT64}
 
-# Below this share of non-zero inputs it pays to skip zeros (docs/experiments.md).
-SKIP_DENSITY, SKIP_MIN_INPUTS = 0.5, 64
+# Below these shares of inputs that a list would have, of 64 inputs or more, lists pay (docs/experiments.md): those of
+# groups of bytes, of groups of numbers, and of single samples.
+LISTED_BYTES, LISTED_NUMBERS, LISTED_ONLINE, SKIP_MIN_INPUTS = 0.7, 0.6, 0.5, 64
+# Samples that are looked at for it.
+LOOKED_AT = 64
 # Waking a thread, and meeting after a stage, in seconds: they decide whether more threads pay.
 WAKE_SECONDS, MEETING_SECONDS = 1e-4, 3e-7
 # Below so many rows W's way through the cache takes longer than the arithmetic.
@@ -194,12 +197,18 @@ class Workspace:
     ) -> None:
         """Let the next launches take their samples from here; the arrays must stay alive until then."""
         x_at, y_at, weights_at, order_at = address_of(x), address_of(y), address_of(weights), address_of(order)
-        x_kind, skip_zeros = X_KINDS[x.dtype.char], self._can_list and mostly_zero(x)
+        x_kind, skip_zeros = X_KINDS[x.dtype.char], self._can_list and self._lists_pay(x)
         y_kind = self._classes if y is not None and y.dtype.kind == "i" else ROWS
         offset, rest = divmod(x_at - self._acts_at, self._itemsize)
         in_place = x_kind == self._kind_in_place and order is None and not (skip_zeros or rest)
         numbers = (x_at, x_kind, y_at, y_kind, weights_at, order_at, skip_zeros, in_place, offset)
         _write_data(self._fields, _DATA, *numbers)
+
+    def _lists_pay(self, x: np.ndarray) -> bool:
+        """Whether so few inputs are other than zero that the first layer's products should walk lists of these."""
+        if self.online:
+            return listed_share(x, 1) < LISTED_ONLINE
+        return listed_share(x, GROUP) < (LISTED_BYTES if x.dtype == np.uint8 else LISTED_NUMBERS)
 
     def prepare(
         self,
@@ -335,7 +344,14 @@ class Workspace:
             self._keep("team", _buffer(numbers, np.int64))
 
 
-def mostly_zero(x: np.ndarray) -> bool:
-    """Whether so many inputs are zero that it pays to skip them, from a look at some samples."""
-    some = x[:: max(1, len(x) // 256)][:256]
-    return bool(np.count_nonzero(some) < SKIP_DENSITY * some.size)
+def listed_share(x: np.ndarray, group: int) -> float:
+    """Which share of the inputs is other than zero in one of a group of samples, of a few spread over x.
+
+    Examples
+    --------
+    >>> listed_share(np.eye(8), 1), listed_share(np.eye(8), 4)
+    (0.125, 0.5)
+    """
+    some = x[:: max(1, len(x) // LOOKED_AT)][:LOOKED_AT] != 0
+    group = min(group, len(some))
+    return float(some[: len(some) // group * group].reshape(group, -1).any(axis=0).mean())

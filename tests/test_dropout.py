@@ -49,7 +49,7 @@ def assert_close(got: np.ndarray, want: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
-@pytest.mark.parametrize("density", [0.2, 1.0])  # zeros are skipped, or not
+@pytest.mark.parametrize("density", [0.05, 1.0])  # zeros are skipped, or not
 @pytest.mark.parametrize("batch_size", [1, 6, N])
 @pytest.mark.parametrize("widths", [NARROW, WIDE])
 def test_training(
@@ -67,7 +67,7 @@ def test_training(
 
 def test_bytes(y: np.ndarray, build: Build, rng: np.random.Generator) -> None:
     x = rng.integers(0, 256, (N, 28, 28), dtype=np.uint8)
-    x[rng.random(x.shape) < 0.8] = 0
+    x[rng.random(x.shape) < 0.95] = 0
     for batch_size in 1, 9:
         assert_close(*train_both(x.reshape(N, 784), y, layers(NARROW), batch_size, "float64", build))
 

@@ -20,7 +20,7 @@ SIZES = [2 * PART_ROWS, 3 * PART_ROWS + 5, BLOCK_ROWS + 1, 2 * BLOCK_ROWS + PART
 
 def data(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Inputs of which most are zero, and classes."""
-    return rng.normal(size=(n, N_IN)) * (rng.random((n, N_IN)) < 0.2), rng.integers(0, 3, n)
+    return rng.normal(size=(n, N_IN)) * (rng.random((n, N_IN)) < 0.05), rng.integers(0, 3, n)
 
 
 def pair(dtype: str, build: Build) -> tuple[Network, reference.Reference]:

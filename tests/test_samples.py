@@ -89,7 +89,7 @@ def test_a_fingerprint_tells_samples_apart() -> None:
 @pytest.mark.parametrize("n_in", [64, 65, 100, 127, 128, 200])
 def test_zeros_among_bytes_are_skipped_as_among_floats(n_in: int, rng: np.random.Generator) -> None:
     """Bytes are marked as they lie, 64 at a time, and the last ones may be fewer; floats after they were copied."""
-    x = rng.integers(1, 256, (50, n_in), np.uint8) * (rng.random((50, n_in)) < 0.1)
+    x = rng.integers(1, 256, (50, n_in), np.uint8) * (rng.random((50, n_in)) < 0.05)
     x[:, -1] = np.where(rng.random(50) < 0.2, 9, 0)
     y = rng.integers(0, 3, 50)
     floats = x.astype(np.float32) * np.float32(1 / 255)

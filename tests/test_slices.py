@@ -26,7 +26,7 @@ def data(kind: str, n: int, n_in: int, rng: np.random.Generator) -> tuple[np.nda
     """Inputs and classes; zeros are skipped in those that are mostly zero."""
     x = rng.normal(size=(n, n_in))
     if kind != "dense":
-        x *= rng.random((n, n_in)) < 0.2
+        x *= rng.random((n, n_in)) < 0.05
     y = rng.integers(0, 3, n)
     return (np.abs(60 * x).astype(np.uint8) if kind == "uint8" else x), y
 
@@ -51,6 +51,7 @@ def test_a_gradient_of_sliced_inputs(
     assert network._shape.slices(n) == 2
     want = oracle.gradient(x / 255 if kind == "uint8" else x, y)
     np.testing.assert_allclose(network.gradient(x, y).flat, want, rtol=0, atol=TOLERANCE[dtype] * np.abs(want).max())
+    assert network._spare[-1]["skip_zeros"] == (kind != "dense")
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -29,7 +29,7 @@ OPTIMIZERS: list[tuple[str, dict[str, Any]]] = [
 def digits_like(n: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Bytes, most of them zero, and three classes that they tell apart."""
     y = rng.integers(0, 3, n)
-    x = rng.integers(1, 256, (n, 70)) * (rng.random((n, 70)) < 0.2)
+    x = rng.integers(1, 256, (n, 70)) * (rng.random((n, 70)) < 0.05)
     x[np.arange(n), 20 * y] = 255
     return x.astype(np.uint8), y
 
@@ -183,7 +183,7 @@ import numpy as np
 import fastbp
 
 rng = np.random.default_rng(1)
-images = (rng.integers(1, 256, (230, 600)) * (rng.random((230, 600)) < 0.2)).astype(np.uint8)
+images = (rng.integers(1, 256, (230, 600)) * (rng.random((230, 600)) < 0.05)).astype(np.uint8)
 y = rng.integers(0, 3, 230)
 # Wide enough for a batch of 100 to be worth several threads, also where launching them is slow.
 hidden = zip([300, 65, 17, 6, 9, 4, 7], ["tanh", "sigmoid", "relu", "leaky_relu", "elu", "softplus", "gelu"])
