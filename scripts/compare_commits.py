@@ -36,8 +36,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from peers.measure import Worker
-from peers.worker import bind
+from peers.measure import Worker, start
+from peers.worker import answers, bind, cpus
 
 ROOT = Path(__file__).resolve().parents[1]
 TURN = 0.1  # seconds, about; long beside the 4 ms that a scheduler may take away
@@ -81,8 +81,7 @@ def timed(work: Work, repeats: int) -> float:
 def serve(tree: str, threads: int) -> None:
     """Time fastbp from the source tree ``tree``: a line of JSON for each request on stdin, until it ends."""
     bind(threads)
-    channel = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # whatever a library prints must not end up between the answers
+    channel = answers()
     work: Work = list
     for line in sys.stdin:
         request = json.loads(line)
@@ -106,13 +105,9 @@ class Side(Worker):
     def __init__(self, name: str, tree: Path, cache: Path, threads: int) -> None:
         self.name = name
         paths = [str(tree), str(ROOT / "scripts"), str(ROOT / "asv_benchmarks"), os.environ.get("PYTHONPATH")]
-        environment = {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "NUMBA_CACHE_DIR": str(cache)}
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-c", f"import compare_commits; compare_commits.serve({str(tree)!r}, {threads})"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env=os.environ | environment | {"FASTBP_QUIET": "1"},
-            start_new_session=True,  # Ctrl-C is for this process, which then ends the others
-        )  # fmt: skip
+        own = {"NUMBA_CACHE_DIR": str(cache), "FASTBP_QUIET": "1", "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+        code = f"import compare_commits; compare_commits.serve({str(tree)!r}, {threads})"
+        self.process = start("-c", code, environment=os.environ | own)
 
     def seconds(self, **request: Any) -> float:
         """Time a ``cell`` for the first time, or ``repeats`` calls of it; `Failed` with who and why."""
@@ -121,11 +116,6 @@ class Side(Worker):
         if "error" in reply:
             raise Failed(self.name, reply["error"])
         return float(reply["seconds"])
-
-    def close(self) -> None:
-        """End the process at once, even while it compiles."""
-        with self.process:
-            self.process.kill()
 
 
 @dataclass
@@ -218,20 +208,19 @@ def source(revision: str | None, folder: Path) -> Iterator[Path]:
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     parser = argparse.ArgumentParser(description="Is a commit slower than another?", epilog="See this file's head.")
     parser.add_argument("base", nargs="?", default="HEAD~1", metavar="BASE", help="the commit before (HEAD~1)")
     parser.add_argument("head", nargs="?", metavar="HEAD", help="the commit that may be slower (the working tree)")
     parser.add_argument("--factor", type=float, default=1.10, help="how much slower is too slow (1.10)")
     parser.add_argument("--cells", nargs="+", default=["*"], metavar="CELL", help=f"of {', '.join(CELLS)}; or globs")
     parser.add_argument("--rounds", type=int, default=7, help="turns of each side; the median counts (7)")
-    parser.add_argument("--threads", type=int, default=cpus, help=f"CPUs that each side may use ({cpus})")
+    parser.add_argument("--threads", type=int, default=cpus(), help=f"CPUs that each side may use ({cpus()})")
     options = parser.parse_args(argv)
     for pattern in options.cells:
         if not fnmatch.filter(CELLS, pattern):
             parser.error(f"--cells: nothing matches {pattern!r}; there are {', '.join(CELLS)}")
     options.cells = [name for name in CELLS if any(fnmatch.fnmatch(name, pattern) for pattern in options.cells)]
-    for name, most in (("factor", math.inf), ("rounds", math.inf), ("threads", cpus)):
+    for name, most in (("factor", math.inf), ("rounds", math.inf), ("threads", cpus())):
         if not 1 <= getattr(options, name) <= most:
             parser.error(f"--{name}: 1 to {most}, not {getattr(options, name)}")
     for name in ("base", "head"):

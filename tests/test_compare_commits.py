@@ -159,6 +159,16 @@ def test_a_side_says_what_its_tree_lacks(
     assert side.process.returncode is not None
 
 
+def test_a_side_whose_process_dies_is_named_and_harms_no_other_cell(tmp_path: Path) -> None:
+    (tmp_path / "fastbp").mkdir()
+    (tmp_path / "fastbp" / "__init__.py").write_text("import os; os._exit(3)")
+    side = Side("head", tmp_path, tmp_path / "numba", 1)
+    for cell in ("forward", "gradient"):
+        with pytest.raises(Failed, match="its process ended with status 3"):
+            side.seconds(cell=cell)
+    side.close()
+
+
 def test_the_table_shows_medians_and_the_spread() -> None:
     pairs = [(1.0, 1.5), (2.0, 2.0), (1.0, 1.25)]
     line = compare_commits.table([Result("adam", pairs)]).splitlines()[1]

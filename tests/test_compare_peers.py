@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import json
+import os
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
-from peers import measure, report
+from peers import measure, report, worker
 from peers.cells import Cell, grid, select
 from peers.numpy_peer import NumpyPeer
 from peers.work import difference, make_work, matrix_exponential
@@ -33,6 +35,9 @@ RESULTS = {
     "peers": {"fastbp": "0.1", "numpy": "2.0", "jax": "0.5", "torch": "2.0"},
     "cells": {"784-800-800-10/1000": RECORD},
 }
+
+
+GOOD = {"check": {"cost": 0.5, "norm": 1.0, "projection": 0.3}, "moved": 2.0, "seconds": 1.0}
 
 
 class Fake:
@@ -86,17 +91,46 @@ def test_a_result_that_differs_is_seen(key: str, value: float) -> None:
 
 
 def test_a_peer_that_learns_something_else_or_fails_is_left_out() -> None:
-    right = {"cost": 0.5, "norm": 1.0, "projection": 0.3}
-    good, bad = {"check": right, "seconds": 1.0}, {"check": {**right, "projection": 0.301}, "seconds": 1.0}
-    team: Any = [Fake("fastbp", good), Fake("numpy", good), Fake("torch", bad), Fake("jax", {"error": "out of memory"})]
+    bad, lazy = {**GOOD, "check": {**GOOD["check"], "projection": 0.301}}, {**GOOD, "moved": 1.7}
+    team: Any = [Fake("fastbp", GOOD), Fake("numpy", {**GOOD, "moved": 2.1}), Fake("torch", bad)]
+    team += [Fake("torch-compile", lazy), Fake("jax", {"error": "out of memory"})]
     said: list[str] = []
     record = measure.measure(TINY, [*team, Fake("sklearn", {"unsupported": "other cost"})], 2, said.append)
     assert set(record["seconds"]) == {"fastbp/1", "numpy/1"}
     assert record["seconds"]["numpy/1"] == [pytest.approx(60_000 / 24)] * 2
     assert "learns something else" in record["left_out"]["torch/1"]
+    assert "other work when it is timed" in record["left_out"]["torch-compile/1"]
     assert record["left_out"]["jax/1"] == "out of memory"
     assert record["unsupported"] == {"sklearn": "other cost"}
-    assert len(said) == 3
+    assert len(said) == 4
+
+
+def test_who_is_left_out_is_compared_with_the_first_that_learnt() -> None:
+    other = {**GOOD, "check": {**GOOD["check"], "cost": 0.6}}
+    team: Any = [Fake("fastbp", {"error": "broken"}), Fake("numpy", GOOD), Fake("jax", other)]
+    record = measure.measure(TINY, team, 1, lambda text: None)
+    assert record["left_out"]["fastbp/1"] == "broken"
+    assert "where numpy/1 has" in record["left_out"]["jax/1"]
+
+
+class Lazy(NumpyPeer):
+    """Learns nothing while it is timed."""
+
+    def train(self, epochs: int, shuffle: bool) -> None:
+        """Epochs in the order of the samples only."""
+        super().train(0 if shuffle else epochs, shuffle)
+
+
+@pytest.mark.parametrize(("kind", "close"), [(NumpyPeer, True), (Lazy, False)])
+def test_what_is_timed_is_looked_at_too(
+    kind: type, close: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = {"do": "prepare", "cell": json.dumps(asdict(TINY))}
+    ours = worker.answer({}, request, "fastbp", 1, tmp_path)
+    monkeypatch.setattr(worker, "load", lambda name: kind)
+    theirs = worker.answer({}, request, "numpy", 1, tmp_path)
+    assert difference(theirs["check"], ours["check"]) < measure.TOLERANCE
+    assert (abs(theirs["moved"] / ours["moved"] - 1) < measure.SHUFFLED) == close
 
 
 CASES = {
@@ -136,6 +170,25 @@ def test_a_worker_answers_from_a_process_of_its_own(tmp_path: Path, monkeypatch:
     assert len(record["seconds"]["numpy/1"]) == 2
     assert min(record["seconds"]["numpy/1"]) > 0
     assert record["check"]["numpy/1"]["cost"] > 0
+
+
+def test_a_worker_is_out_of_reach_of_ctrl_c_and_one_that_dies_is_named(tmp_path: Path) -> None:
+    said: list[str] = []
+    with measure.workers(["numpy", "sklearn"], [1], tmp_path, said.append) as team:
+        assert all(os.getpgid(member.process.pid) != os.getpgid(0) for member in team)
+        numpy = team[0]
+        ask = numpy.ask
+
+        def killed(**request: Any) -> dict[str, Any]:
+            if request["do"] == "turn":
+                numpy.process.kill()
+                numpy.process.wait()
+            return ask(**request)
+
+        numpy.ask = killed  # type: ignore[method-assign]
+        record = measure.measure(TINY, [numpy], 2, said.append)
+    assert record["seconds"] == {}
+    assert said == ["tiny: numpy/1 left out: its process ended with status -9"]
 
 
 def test_a_peer_with_more_threads_is_not_compared_with_fastbp_on_fewer() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import threading
 import time
@@ -13,18 +12,19 @@ from typing import Any
 
 import numpy as np
 
+from .worker import cpus
+
 CHAINS = 12  # independent sums: more than latency x units of any CPU around, few enough for 16 registers
 
 
 def describe() -> str:
     """CPU, its count for this process, Python and system."""
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     model = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
         lines = [line for line in info.read_text().splitlines() if line.startswith("model name")]
         model = lines[0].partition(":")[2].strip() if lines else model
-    return f"{cpus} CPUs of {model}; Python {platform.python_version()}, {platform.system()}"
+    return f"{cpus()} CPUs of {model}; Python {platform.python_version()}, {platform.system()}"
 
 
 def _chains() -> tuple[Callable[[int, float], float], int]:

@@ -11,17 +11,26 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from .cells import Cell
-from .work import TOLERANCE, difference
+from .work import SHUFFLED, TOLERANCE, difference
 
 SCRIPTS = Path(__file__).resolve().parents[1]
 # Forcing an old core type halves OpenBLAS on a CPU with AVX-512 (784 x 800 x 100: 593 us, 1089 with Haswell).
 DROPPED = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 Say = Callable[[str], None]
+
+
+def start(*arguments: str, environment: dict[str, str]) -> subprocess.Popen[str]:
+    """A Python that is asked on its stdin. Ctrl-C is not for it, but for this process, which then ends it."""
+    return subprocess.Popen(
+        [sys.executable, "-P", *arguments],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True,
+    )  # fmt: skip
 
 
 class Worker:
@@ -32,11 +41,12 @@ class Worker:
         environment = {key: value for key, value in os.environ.items() if key not in DROPPED}
         environment.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(SCRIPTS), os.environ.get("PYTHONPATH")]))
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", f"{__package__}.worker", name, str(threads), str(folder)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
-        )  # fmt: skip
-        self.hello = self._read()
+        self.process = start("-m", f"{__package__}.worker", name, str(threads), str(folder), environment=environment)
+
+    @cached_property
+    def hello(self) -> dict[str, Any]:
+        """The first that it says: its version, or why it takes no part."""
+        return self._read()
 
     @property
     def key(self) -> str:
@@ -52,9 +62,9 @@ class Worker:
         return self._read()
 
     def close(self) -> None:
-        """End the process; it leaves when its stdin ends."""
-        with contextlib.suppress(BrokenPipeError):
-            self.process.communicate()
+        """End the process at once, whatever it is doing."""
+        with contextlib.suppress(BrokenPipeError), self.process:  # one that died leaves what it was asked unread
+            self.process.kill()
 
     def _read(self) -> dict[str, Any]:
         assert self.process.stdout is not None
@@ -94,7 +104,7 @@ def prepare(cell: Cell, team: list[Worker], say: Say) -> tuple[list[Worker], dic
     """
     record: dict[str, Any] = {"check": {}, "unsupported": {}, "left_out": {}}
     agreed: list[Worker] = []
-    expected: dict[str, float] | None = None
+    expected: dict[str, Any] = {}
     for worker in team:
         reply = worker.ask(do="prepare", cell=json.dumps(asdict(cell)))
         if "unsupported" in reply:
@@ -105,16 +115,17 @@ def prepare(cell: Cell, team: list[Worker], say: Say) -> tuple[list[Worker], dic
         if "error" in reply:
             record["left_out"][worker.key] = reply["error"]
             continue
-        found = reply["check"]
-        expected = expected or found
-        apart = difference(found, expected)
+        found, went = reply["check"], {"norm": reply["moved"]}
+        expected = expected or {"of": worker.key, "check": found, "went": went}
+        apart, off = difference(found, expected["check"]), difference(went, expected["went"])
         record["check"][worker.key] = {**found, "apart": apart}
-        if apart <= TOLERANCE:
-            agreed.append(worker)
+        where = f"where {expected['of']} has"
+        if apart > TOLERANCE:
+            record["left_out"][worker.key] = f"learns something else: {found}, {where} {expected['check']}"
+        elif off > SHUFFLED:
+            record["left_out"][worker.key] = f"does other work when it is timed: {went}, {where} {expected['went']}"
         else:
-            record["left_out"][worker.key] = f"learns something else: {found}, where {team[0].name} has {expected}"
-    for key, reason in record["left_out"].items():
-        say(f"{cell.name}: {key} left out: {reason}")
+            agreed.append(worker)
     return agreed, record
 
 
@@ -142,6 +153,8 @@ def measure(cell: Cell, team: list[Worker], rounds: int, say: Say) -> dict[str, 
                 else:
                     seconds[worker.key].append(reply["seconds"] * cell.unit[1])
     record["seconds"] = {key: times for key, times in seconds.items() if times and key not in record["left_out"]}
+    for key, reason in record["left_out"].items():
+        say(f"{cell.name}: {key} left out: {reason}")
     return record
 
 

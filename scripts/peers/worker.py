@@ -14,7 +14,7 @@ import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from .cells import Cell
@@ -30,29 +30,46 @@ PEERS = {
 }
 
 
+def cpus() -> int:
+    """How many CPUs this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def bind(threads: int) -> None:
     """Leave this process ``threads`` CPUs, where the system can: no peer then uses more, whatever its pools think."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
 
 
+def answers() -> TextIO:
+    """Where answers go: stdout as it was. What a library prints from now on goes to stderr, not between them."""
+    channel = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    return channel
+
+
 def check(peer: Any, work: Any) -> dict[str, float]:
     """The numbers by which results are compared; running it also compiles and warms what the turns will run."""
     import numpy as np
 
-    from .work import cost, fingerprint, flat
+    from .work import cost, fingerprint
 
     task = work.cell.task
     if task == "train":
         peer.train(work.cell.check_repeats, shuffle=False)
-        learnt = peer.parameters()
-        moved = flat(learnt) - flat(work.parameters)
-        return {"cost": cost(work, learnt), **fingerprint(moved)}
+        return {"cost": cost(work, peer.parameters()), **fingerprint(moved(peer, work))}
     if task == "gradient":
         parts = peer.gradient()
         leaves = [leaf for part in parts for leaf in (part if isinstance(part, tuple) else (part,))]
         return fingerprint(np.concatenate([np.asarray(leaf, dtype=np.float64).ravel() for leaf in leaves]))
     return fingerprint(np.asarray(peer.forward(), dtype=np.float64).ravel())
+
+
+def moved(peer: Any, work: Any) -> Any:
+    """How far training has taken the parameters from where they began."""
+    from .work import flat
+
+    return flat(peer.parameters()) - flat(work.parameters)
 
 
 def turn(peer: Any, cell: Cell) -> float:
@@ -69,7 +86,7 @@ def turn(peer: Any, cell: Cell) -> float:
 
 def answer(state: dict[str, Any], request: dict[str, Any], name: str, threads: int, folder: Path) -> dict[str, Any]:
     """Do one request; what goes wrong is an answer too, so that the other peers go on."""
-    from .work import cell_from_json, make_work
+    from .work import cell_from_json, fingerprint, make_work
 
     try:
         if request["do"] == "turn":
@@ -79,7 +96,9 @@ def answer(state: dict[str, Any], request: dict[str, Any], name: str, threads: i
         work = make_work(cell, folder)
         peer = load(name)(work, threads)
         state.update(peer=peer, cell=cell)
-        return {"check": check(peer, work), "warm": turn(peer, cell)}
+        found = check(peer, work)
+        turn(peer, cell)  # warms, and is looked at too: only turns shuffle
+        return {"check": found, "moved": fingerprint(moved(peer, work))["norm"]}
     except NotImplementedError as error:
         return {"unsupported": str(error)}
     except Exception as error:
@@ -95,8 +114,7 @@ def load(name: str) -> Any:
 def main(name: str, threads: int, folder: Path) -> None:
     """Serve until stdin ends."""
     bind(threads)
-    channel = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # whatever a library prints must not end up between the answers
+    channel = answers()
 
     def send(message: dict[str, Any]) -> None:
         channel.write(json.dumps(message) + "\n")
