@@ -7,8 +7,11 @@ import importlib
 import json
 import os
 import sys
+import tomllib
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +19,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
+import compare_peers
 from peers import measure, report, worker
 from peers.cells import Cell, grid, select
 from peers.numpy_peer import NumpyPeer
@@ -209,3 +213,60 @@ def test_the_table_fits_a_terminal_and_the_page_names_who_was_left_out(tmp_path:
     page = report.markdown(RESULTS, {cell.name: cell for cell in grid()})
     assert "| 784-800-800-10/1000 | 2 | 1.00 ms | 9.00 ms (1) | 3.00 ms (2) |  | 3.00 |" in page
     assert "PyTorch, 1 left out: learns something else" in page
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("--cells", "sgd"),
+        ("--threads", "0"),
+        ("--rounds", "0"),
+        ("--seconds", "0"),
+        ("--seconds", "nan"),
+        ("--seconds", "inf"),
+        ("--out", __file__),
+        ("--out", f"{__file__}/below"),
+    ],
+)
+def test_a_usage_error_names_the_argument_before_anything_is_timed(name: str, value: str, capsys: Any) -> None:
+    with pytest.raises(SystemExit) as left:
+        compare_peers.arguments([name, value])
+    assert left.value.code == 2
+    assert f"error: {name}: " in capsys.readouterr().err
+
+
+def test_one_cpu_is_enough_and_nobody_takes_part_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert compare_peers.arguments(["--peers", "jax", "numpy", "jax"]).peers == ["jax", "numpy"]
+    monkeypatch.setattr(compare_peers, "cpus", lambda: 1)
+    assert compare_peers.arguments([]).threads == [1]
+
+
+@pytest.mark.parametrize("done", [0, 1])
+def test_ctrl_c_keeps_the_cells_before_it_or_the_report_that_was_there(
+    done: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    records = iter([RECORD] * done)
+
+    def interrupted(*_: Any) -> dict[str, Any]:
+        for record in records:
+            return record
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(compare_peers, "measure", interrupted)
+    team = [SimpleNamespace(name=name, hello={"version": "1"}) for name in ("fastbp", "numpy", "jax")]
+    monkeypatch.setattr(compare_peers, "workers", lambda *_: nullcontext(team))
+    monkeypatch.setattr(compare_peers, "save_mnist", lambda folder: "no data")
+    monkeypatch.setattr(compare_peers, "limits", lambda threads: {"gflops": 1.0, "gbytes": 1.0})
+    (tmp_path / "peers.json").write_text("earlier")
+    assert compare_peers.main(["--cells", "gradient", "forward", "--out", str(tmp_path)]) == 130
+    kept = (tmp_path / "peers.json").read_text()
+    assert list(json.loads(kept)["cells"]) == ["gradient"] if done else kept == "earlier"
+    assert ("gradient  " in capsys.readouterr().out) == bool(done)
+
+
+def test_what_the_script_says_to_install_brings_digits_and_charts() -> None:
+    root = Path(__file__).resolve().parents[1]
+    extras = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert 'pip install -e ".[bench]"' in str(compare_peers.__doc__)
+    assert "fastbp[examples]" in extras["bench"]
+    assert {"mlxtend", "pooch", "matplotlib"} <= {name.partition(">")[0] for name in extras["examples"]}
