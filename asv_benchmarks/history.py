@@ -87,9 +87,9 @@ def values(benchmark: dict[str, Any], commit: dict[str, Any]) -> dict[str, float
 
 
 def read(path: Path) -> Any:
-    """What a file of asv's holds; ValueError names it where that is not JSON."""
+    """What a file of asv's holds, None for its NaN: what was not run; ValueError names it where that is not JSON."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda nan: None)
     except ValueError as error:
         raise ValueError(f"{path}: not JSON ({error})") from error
 
@@ -107,16 +107,18 @@ def series(title: str, commits: list[dict[str, Any]], tracked: list[dict[str, An
 def history(results: Path) -> list[Series]:
     """Everything that is tracked, the series with the latest commit last; ValueError where there is nothing."""
     files = [path for path in results.glob("*/*.json") if path.name != "machine.json"]
-    if not files:
-        raise ValueError(f"no results in {results}: asv run --bench track_ HEAD^!")
     known = read(results / "benchmarks.json")
     tracked = [entry for entry in known.values() if isinstance(entry, dict) and entry["type"] == "track"]
     tracked.sort(key=lambda entry: not entry["params"])  # what has one number only comes last
     groups: dict[str, list[dict[str, Any]]] = {}
     for commit in sorted(map(read, files), key=lambda commit: commit["date"]):
+        if all(number is None for entry in tracked for number in values(entry, commit).values()):
+            continue  # asv keeps what else it ran, too
         about = commit["params"]
         versions = ", ".join(f"{name} {about.get(name, '?')}" for name in ("python", "numba", "numpy"))
         groups.setdefault(f"{about['machine']}: {about.get('cpu', '?')}; {versions}", []).append(commit)
+    if not groups:
+        raise ValueError(f"no results in {results}: asv run --bench track_ HEAD^!")
     latest_last = sorted(groups.items(), key=lambda item: item[1][-1]["date"])
     return [series(title, commits, tracked) for title, commits in latest_last]
 

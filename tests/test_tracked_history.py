@@ -73,11 +73,19 @@ def test_the_table_has_a_column_a_commit_in_order_and_inverts_times(
 
 
 def test_what_another_version_or_other_parameters_measured_is_left_out(history: ModuleType, tmp_path: Path) -> None:
-    old = {"results": {RATIO: [[0.5, 0.5], [["'a/1'", "'a/10'"]], "0"]}}
+    memory = {MEMORY: COMMIT["results"][MEMORY]}
+    old = {"results": memory | {RATIO: [[0.5, 0.5], [["'a/1'", "'a/10'"]], "0"]}}
     other = {"results": {RATIO: [[0.5, 0.2], [["'b/1'", "'a/10'"]], "1"]}}
-    failed = {"results": {RATIO: [None, [["'a/1'", "'a/10'"]], "1"]}}
-    (found,) = history.history(results(tmp_path, old, other, failed))
-    assert found.lines["times as fast as NumPy, one thread"] == {"a/1": [None] * 3, "a/10": [None, 5.0, None]}
+    failed = {"results": memory | {RATIO: [None, [["'a/1'", "'a/10'"]], "1"]}}
+    chosen = {"results": {RATIO: [[float("nan"), 0.5], [["'a/1'", "'a/10'"]], "1"]}}  # as asv run --bench writes it
+    (found,) = history.history(results(tmp_path, old, other, failed, chosen))
+    assert found.lines["times as fast as NumPy, one thread"] == {"a/1": [None] * 4, "a/10": [None, 5.0, None, 2.0]}
+
+
+def test_a_commit_of_which_nothing_is_tracked_has_no_column(history: ModuleType, tmp_path: Path) -> None:
+    timed = {"results": {"calls.time_forward": [[0.001], [], "0"]}, "params": COMMIT["params"] | {"machine": "mine"}}
+    (found,) = history.history(results(tmp_path, {}, timed))
+    assert found.title.startswith("box")
 
 
 def test_another_machine_or_version_has_a_table_of_its_own(history: ModuleType, tmp_path: Path) -> None:
