@@ -7,9 +7,9 @@
     python scripts/compare_peers.py --list                             # the cells there are
 
 Every peer runs in a process of its own, bound to as many CPUs as it may use. Before the clock starts, each trains from
-the same initial weights on the same batches, and whoever ends elsewhere is reported and not timed. Then each takes its
-turn right after fastbp, round after round; the table shows medians. How each peer is set up, and what other settings
-cost, stands in its file in ``scripts/peers/``.
+the same initial weights on the same batches, and whoever ends elsewhere is reported and not timed; so is who then goes
+another distance on shuffled ones. Then each takes its turn right after fastbp, round after round; the table shows
+medians. How each peer is set up, and what other settings cost, stands in its file in ``scripts/peers/``.
 """
 
 from __future__ import annotations

@@ -94,7 +94,7 @@ def workers(names: list[str], threads: list[int], folder: Path, say: Say) -> Ite
 
 
 def prepare(cell: Cell, team: list[Worker], say: Say) -> tuple[list[Worker], dict[str, Any]]:
-    """Have everyone train from the same weights on the same batches; keep those who agree with the first.
+    """Have everyone train from the same weights on the same batches, then shuffled; keep who agrees with the first.
 
     Returns
     -------
