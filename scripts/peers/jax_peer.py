@@ -18,6 +18,7 @@ import numpy as np
 
 from .work import Array, Work
 
+jax.config.update("jax_platforms", "cpu")  # where there is a GPU it would take that one
 ACTIVATIONS: dict[str, Any] = {"sigmoid": jax.nn.sigmoid, "tanh": jnp.tanh, "identity": lambda z: z}
 
 
