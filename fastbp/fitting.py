@@ -122,18 +122,24 @@ class Fit:
                 raise
 
     # ------------------------------------------------------------ the parts
-    def _workspace(self) -> tuple[Workspace, Pace]:
-        """What to work in, left by a fit alike or new, and at which pace."""
+    def _wanted(self) -> tuple[Any, ...]:
+        """All that a workspace for the trainer as it is now depends on: a callback may change it between two slices."""
         trainer, shape, batch_size = self.trainer, self.trainer.network._shape, self.trainer.batch_size
         numbers, rows = trainer.optimizer.hyperparameters(), min(batch_size, len(self.samples))
         plain = numbers["optimizer"] == update.SGD and numbers["l1"] == numbers["l2"] == 0
         online = batch_size == 1 and plain and not any(trainer.limits.values()) and max(shape.sizes) <= MOST_LISTED
         seed = trainer.seed if any(layer.dropout for layer in shape.layers) else None
         settings = (*numbers.items(), *trainer.limits.items(), trainer.label_smoothing, trainer.n_threads)
-        self._kind = shape, rows, online, seed, settings
+        return shape, rows, online, seed, settings
+
+    def _workspace(self) -> tuple[Workspace, Pace]:
+        """What to work in, left by a fit alike or new, and at which pace."""
+        trainer, batch_size = self.trainer, self.trainer.batch_size
+        self._kind = self._wanted()
+        shape, rows, online, seed, _ = self._kind
         spare = take_spare(self._kind)
         workspace = spare or Workspace(shape, rows, online, seed)
-        workspace.use_optimizer(numbers, trainer._states)
+        workspace.use_optimizer(trainer.optimizer.hyperparameters(), trainer._states)
         if spare is None:
             workspace.use_limits(trainer.limits)
             if trainer.label_smoothing:
@@ -148,14 +154,18 @@ class Fit:
 
     def _step(self) -> None:
         """Train a slice, and do what its end brings with it."""
-        threads, samples = self.pace.choose(self.trainer.batch_size)
-        epochs = 1
-        if not self.trainer.place.done:
+        epochs, begins = 1, not self.trainer.place.done
+        if begins:
             self._ask(self.callbacks, "on_epoch_begin", self._epochs_done())
-            if not self._stop:
-                epochs = self._epochs_at_once(samples)
-                self._prepare(epochs)
         if not self._stop:
+            changed = len(self.callbacks) > 0 and self._wanted() != self._kind
+            if changed:
+                self.workspace, self.pace = self._workspace()
+            threads, samples = self.pace.choose(self.trainer.batch_size)
+            if begins:
+                epochs = self._epochs_at_once(samples)
+            if begins or changed:
+                self._prepare(epochs)
             self._advance(threads, samples, epochs)
         if not self._stop and time.monotonic() >= self.deadline:  # never before a slice: every fit gets on
             self._stop = "max_seconds"

@@ -148,6 +148,41 @@ def test_an_epoch_that_was_left_unfinished_goes_on() -> None:
     np.testing.assert_array_equal(trainer.network.get_parameters(), alone.network.get_parameters())
 
 
+@pytest.mark.parametrize("hook", ["on_epoch_begin", "on_epoch_end", "on_slice_end"])
+@pytest.mark.parametrize(
+    ("given", "changed"),
+    [
+        ((SGD(0.1), 1), {"batch_size": 10}),  # from online SGD, which has more learning rates, and kernels of its own
+        ((SGD(0.1), 10), {"batch_size": 1}),
+        ((SGD(0.1), 4), {"batch_size": 20}),
+        ((SGD(0.1, momentum=0.9), 10), {"optimizer": SGD(0.1, momentum=0.5, l2=0.1)}),
+        ((SGD(0.1), 10), {"limits": {"clip_norm": 0.01, "clip_sample_norm": None, "max_norm": None}}),
+    ],
+)
+@pytest.mark.usefixtures("slices_of_one_batch")
+def test_what_a_callback_changes_of_the_trainer_counts_from_the_next_slice_on(
+    hook: str, given: tuple[SGD, int], changed: dict[str, Any]
+) -> None:
+    def new() -> Trainer:
+        return Trainer(Network(5, [Dense(6, "tanh"), Dense(3, "softmax")]), given[0], batch_size=given[1])
+
+    def change(trainer: Trainer, *_: Any) -> None:
+        for name, value in changed.items():
+            setattr(trainer, name, value)
+
+    expected = new()
+    if hook == "on_slice_end":
+        expected.fit(X, Y, epochs=3, max_seconds=1e-9)  # a batch
+    elif hook == "on_epoch_end":
+        expected.fit(X, Y, epochs=1)
+    change(expected)
+    expected.fit(X, Y, epochs=3 - len(expected.history.cost))
+    trainer = new()
+    trainer.fit(X, Y, epochs=3, callbacks=[LambdaCallback(**{hook: change})])
+    assert (trainer.network.get_parameters() == expected.network.get_parameters()).all()
+    assert (trainer.updates, trainer.history.cost) == (expected.updates, expected.history.cost)
+
+
 @pytest.mark.usefixtures("slices_of_one_batch")
 def test_an_unfinished_epoch_does_not_go_on_with_other_samples() -> None:
     trainer = make()
