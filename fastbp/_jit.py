@@ -227,11 +227,12 @@ def _announce(kept: bool) -> None:
     """Say once why nothing happens for some seconds."""
     if os.environ.get("FASTBP_QUIET", "0") in ("", "0") and sys.stderr is not None:
         until = "once" if kept else "for this process only (set NUMBA_CACHE_DIR to a folder that can be written to)"
-        print(
-            f"fastbp: compiling its kernels for this CPU, {until}; a fit's take about 10 s ...",
-            file=sys.stderr,
-            flush=True,
-        )
+        with suppress(OSError, ValueError):  # full or closed
+            print(
+                f"fastbp: compiling its kernels for this CPU, {until}; a fit's take about 10 s ...",
+                file=sys.stderr,
+                flush=True,
+            )
 
 
 @cache

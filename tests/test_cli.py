@@ -289,6 +289,7 @@ def test_a_full_disk(train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ("data list >&-", 0, ""),
         ("data list 2>&-", 0, ""),
         ("data lost >&- 2>&-", 2, ""),
+        ("data lost 2>/dev/full", 2, ""),
     ],
 )
 def test_output_that_cannot_be_written(line: str, status: int, expected: str) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -143,6 +144,19 @@ def test_a_second_run_replaces_the_first_and_says_so(
     assert not np.array_equal(parameters(tmp_path), first)
     # A curve of the first run would pass for one of the second.
     assert sorted(os.listdir(tmp_path)) == ["config.json", "history.json", "model.npz"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no file that is always full")
+def test_notes_that_cannot_be_written_stop_nothing(
+    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "model.npz").touch()  # "replacing the run", before the training
+    stream = open("/dev/full", "w", buffering=1)  # noqa: SIM115 - closing it fails
+    monkeypatch.setattr(sys, "stderr", stream)
+    assert train(tmp_path) == 0
+    assert Network.load(tmp_path / "model.npz").n_in == 36
+    with suppress(OSError):
+        stream.close()
 
 
 def test_ctrl_c_keeps_what_was_learnt(

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -390,3 +391,13 @@ def test_numbas_own_limit_on_features_is_obeyed(monkeypatch: pytest.MonkeyPatch)
     assert _jit._cpu_features() == frozenset()
     monkeypatch.setattr(_jit.config, "CPU_FEATURES", "+avx,-avx512f")
     assert _jit._cpu_features() == {"avx"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no file that is always full")
+def test_what_cannot_be_said_stops_no_compilation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FASTBP_QUIET", raising=False)
+    full = open("/dev/full", "w")  # noqa: SIM115 - closing it fails
+    monkeypatch.setattr(sys, "stderr", full)
+    _jit._announce.__wrapped__(kept=True)
+    with suppress(OSError):
+        full.close()

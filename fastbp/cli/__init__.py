@@ -13,6 +13,7 @@ from contextlib import suppress
 
 import fastbp
 from fastbp.cli.commands import COMMANDS, INTERRUPTED
+from fastbp.cli.output import note
 from fastbp.cli.parser import UsageError, parse
 from fastbp.errors import CheckpointError, DataError, MissingExtraError, TrainingDiverged
 
@@ -54,11 +55,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(argv)
     finally:
-        try:
-            sys.stdout.flush()
-        except OSError:  # what could not be written would be tried again, and complained of, as the process ends
-            with suppress(OSError, ValueError):
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        for stream in sys.stdout, sys.stderr:
+            try:
+                stream.flush()
+            except OSError:  # what could not be written would be tried again, and complained of, as the process ends
+                with suppress(OSError, ValueError):
+                    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _run(argv: Sequence[str] | None) -> int:
@@ -92,5 +94,5 @@ def _message(error: Exception) -> str:
 def _fail(name: str, message: str, status: int, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    print(f"{name}: {' '.join(message.split())}", file=sys.stderr)
+    note(" ".join(message.split()), name)
     return status

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from contextlib import suppress
 from typing import Any
 
 
@@ -13,6 +14,7 @@ def show(args: argparse.Namespace, result: Any, text: str) -> None:
     print(json.dumps(json.loads(json.dumps(result), parse_constant=lambda _: None)) if args.json else text)
 
 
-def note(text: str) -> None:
-    """Print a note on stderr."""
-    print(f"fastbp: {text}", file=sys.stderr)
+def note(text: str, name: str = "fastbp") -> None:
+    """Print a note on stderr, if that is possible: what is full or closed is no reason to lose a training."""
+    with suppress(OSError, ValueError):
+        print(f"{name}: {text}", file=sys.stderr, flush=True)
