@@ -7,6 +7,7 @@ import math
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
@@ -271,8 +272,14 @@ class CSVLogger(Callback):
         for number, values in enumerate(zip_longest(*columns, fillvalue=math.nan), self._rows + 1):
             lines.append(",".join([str(number), *("" if math.isnan(value) else repr(value) for value in values)]))
         # Not opened before: a later callback may have refused the fit.
-        with open(self.path, "a" if self._rows else "w", encoding="utf-8") as file:
-            file.writelines(f"{line}\n" for line in lines)
+        whole = os.path.getsize(self.path) if self._rows and os.path.isfile(self.path) else 0
+        try:
+            with open(self.path, "a" if self._rows else "w", encoding="utf-8") as file:
+                file.writelines(f"{line}\n" for line in lines)
+        except OSError:  # a full disk may have taken a part of a row
+            with suppress(OSError):
+                os.truncate(self.path, whole)
+            raise
         self._rows = len(history.cost)
 
     def on_train_end(self, trainer: Trainer, history: History) -> None:

@@ -348,6 +348,24 @@ def test_the_csv_has_the_epoch_whose_end_another_callback_broke(before: int, tmp
     assert len(path.read_text().splitlines()) == 1 + before + 1
 
 
+def test_a_full_disk_leaves_whole_rows_in_the_csv(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    path, (limit, most) = tmp_path / "log.csv", resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill(trainer: Trainer, epoch: int, history: History) -> None:
+        if epoch == 1:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 20, most))
+
+    def free(*_: Any) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, most))
+        assert len(path.read_text().splitlines()) == 2  # and the CSVLogger's end, which comes after, tries again
+
+    full = LambdaCallback(on_epoch_begin=fill, on_train_end=free)
+    with pytest.raises(OSError, match="too large"):
+        make().fit(X, Y, epochs=5, callbacks=[CSVLogger(path), full])
+    assert [row["epoch"] for row in csv.DictReader(path.read_text().splitlines())] == ["1", "2"]
+
+
 def test_a_fit_that_is_refused_leaves_an_older_csv(tmp_path: Path) -> None:
     path, trainer = tmp_path / "log.csv", make()
     trainer.fit(X, Y, epochs=2)
