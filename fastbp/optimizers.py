@@ -76,7 +76,7 @@ class Optimizer:
             return np.full(count, float(self.learning_rate))
         given = [self.learning_rate(k) for k in range(first, first + count)]
         try:
-            rates = np.array(given, np.float64)
+            rates = np.array(given, np.float64).reshape(count)
         except (TypeError, ValueError):
             raise TypeError(f"learning_rate: the schedule gave {given[0]!r} first, expected numbers") from None
         bad = np.flatnonzero(~(np.isfinite(rates) & (rates >= 0)))

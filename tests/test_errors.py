@@ -299,7 +299,7 @@ def test_averages_that_never_forget(optimizer: Callable[..., object], argument: 
     refuse(lambda: optimizer(learning_rate=0.1, **{argument: 1.0}), argument)
 
 
-@pytest.mark.parametrize("rate", [-0.1, NAN, INF, "fast", None])
+@pytest.mark.parametrize("rate", [-0.1, NAN, INF, "fast", None, (0.1, 0.2)])
 def test_a_schedule_that_gives_nonsense(rate: Any, network: Network) -> None:
     refuse(lambda: Trainer(network, SGD(lambda update: rate)).fit(X, Y, epochs=1), "learning_rate", network)
 

@@ -141,7 +141,8 @@ def test_bad_sample_weights(bad: Any, use: str, x: np.ndarray, y: np.ndarray) ->
 
 
 @pytest.mark.parametrize(
-    "bad", ["fair", 2.0, [1, 2, 3], {3: 1.0}, {-1: 1.0}, {"0": 1.0}, {0: -1.0}, {0: "2"}, {0: np.inf}, {0: None}]
+    "bad",
+    ["fair", 2.0, [1, 2, 3], {3: 1.0}, {-1: 1.0}, {"0": 1.0}, {0: -1.0}, {0: "2"}, {0: np.inf}, {0: None}],
 )
 def test_bad_class_weights(bad: Any, x: np.ndarray, y: np.ndarray) -> None:
     with pytest.raises(ValueError, match=r"^class_weight: got .*, expected"):
