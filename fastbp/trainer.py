@@ -381,6 +381,9 @@ class Trainer:
         self._data = saved.data
         self._rng.bit_generator.state = saved.place.generator
 
+    def __getstate__(self) -> dict[str, Any]:  # a copy is in no fit, also of a trainer that is
+        return {**vars(self), "_callbacks": ()}
+
 
 def _of_kind(optimizer: Optimizer, name: str | None = None, n_states: int | None = None) -> Optimizer:
     """An optimizer; of a kind, where a name and a number of state vectors are given."""

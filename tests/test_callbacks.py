@@ -393,6 +393,14 @@ def test_what_is_copied_has_no_file_and_no_bar(copied: Callable[[Any], Any], tmp
         assert len((tmp_path / "log.csv").read_text().splitlines()) == 2
 
 
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda given: pickle.loads(pickle.dumps(given))])
+def test_a_copy_of_a_trainer_goes_on_without_the_callbacks_of_its_fit(copied: Callable[[Any], Any]) -> None:
+    trainer, copies = make(), []
+    trainer.fit(X, Y, epochs=2, callbacks=[lambda trainer, epoch, history: copies.append(copied(trainer))])
+    assert copies[0]._callbacks == ()
+    assert copies[0].fit(X, Y, epochs=1).cost == trainer.history.cost
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no file that is always full")
 @pytest.mark.parametrize("with_tqdm", [True, False])
 def test_a_bar_that_cannot_be_shown_stops_nothing(with_tqdm: bool, monkeypatch: pytest.MonkeyPatch) -> None:
