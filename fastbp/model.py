@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -87,6 +86,7 @@ class Network:
         self.cost_name = arguments.cost(cost, str(self.layers[-1].activation))
         self.dtype = arguments.float_dtype(dtype)
         self.seed = count("seed", seed, 0)
+        self._shape = Shape(self.n_in, self.layers, self.cost_name, self.dtype)
         sizes = self._shape.sizes
         self.n_parameters = sum(layer.n_parameters(n) for layer, n in zip(self.layers, sizes, strict=False))
         self._theta = np.zeros(self.n_parameters, self.dtype)
@@ -544,10 +544,6 @@ class Network:
         """x and y as the kernels take them, checked."""
         inputs, single = self._inputs(x)
         return inputs, arguments.targets(y, len(inputs), self.n_out, self.cost_name, self.dtype, single)
-
-    @cached_property
-    def _shape(self) -> Shape:
-        return Shape(self.n_in, self.layers, self.cost_name, self.dtype)
 
     def _pass(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import zlib
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -66,7 +66,6 @@ class Samples:
             write_permutation(at + order.itemsize * n * epoch, n, key)
         return order if self.rows is None else self.rows[order]
 
-    @cached_property
     def fingerprint(self) -> dict[str, Any]:
         """What tells these samples from others, as plain data: shapes, dtypes and checksums.
 
@@ -74,7 +73,7 @@ class Samples:
 
         Examples
         --------
-        >>> Samples(np.zeros((5, 2)), np.zeros(5, np.int64)).fingerprint["x"]
+        >>> Samples(np.zeros((5, 2)), np.zeros(5, np.int64)).fingerprint()["x"]
         '(5, 2) of float64, checksum 8e2318e6'
         """
         step = max(1, -(-self.inputs.nbytes // FINGERPRINT_BYTES))

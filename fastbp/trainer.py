@@ -226,16 +226,17 @@ class Trainer:
         hooks = [*([ProgressBar()] if progress else []), *as_callbacks(callbacks)]
         samples, held_out = self._divide(x, y, validation, validation_split)
         samples = self._weighted(samples, sample_weight, class_weight)
-        saved = None if resume is None else self._checked(resume, samples)
+        data = samples.fingerprint()
+        saved = None if resume is None else self._checked(resume, data)
         if saved is None or len(saved.history.cost) < epochs:
             self.optimizer.learning_rates(self.updates if saved is None else saved.updates, 1)
         # Nothing was changed so far.
         if saved is not None:
             self._take(saved)
-        elif self.place.done and self._data != samples.fingerprint:
+        elif self.place.done and self._data != data:
             warnings.warn("these are other samples than those of the epoch under way: a new one begins", stacklevel=2)
             self.place = Place()
-        self._data, self._callbacks = samples.fingerprint, hooks
+        self._data, self._callbacks = data, hooks
         try:
             first = 0 if saved is not None else len(self.history.cost)
             fit = Fit(self, samples, held_out, hooks, epochs, first, deadline)
@@ -364,11 +365,11 @@ class Trainer:
         own = {"batch_size": self.batch_size, "shuffle": self.shuffle, "seed": self.seed, **self.limits}
         return state.settings_of(self.optimizer, updates) | own | {"label_smoothing": self.label_smoothing}
 
-    def _checked(self, path: str | os.PathLike[str], samples: Samples) -> State:
+    def _checked(self, path: str | os.PathLike[str], data: dict[str, Any]) -> State:
         """The state in a checkpoint, if it is of this training."""
         saved = state.read(path)
         settings = self._settings(saved.updates)
-        state.check_same(path, saved, replace(self._state(), settings=settings, data=samples.fingerprint))
+        state.check_same(path, saved, replace(self._state(), settings=settings, data=data))
         return saved
 
     def _take(self, saved: State) -> None:

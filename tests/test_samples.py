@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import numpy as np
 import pytest
 
-from fastbp import SGD, Dense, Network, Trainer
+from fastbp import SGD, Dense, Network, Trainer, samples
 from fastbp.samples import Samples, hold_out
 
 
@@ -76,14 +80,28 @@ def test_the_same_bits_as_training_on_a_copy(batch_size: int, shuffle: bool) -> 
 
 def test_a_fingerprint_tells_samples_apart() -> None:
     x, y = data(60, "classes")
-    seen = [Samples(x, y).fingerprint, Samples(x, y, np.arange(50)).fingerprint, Samples(x[::-1], y).fingerprint]
-    seen.append(Samples(x, np.where(np.arange(60) == 31, (y + 1) % 3, y)).fingerprint)
-    seen += [Samples(x + np.eye(60, 4, k, np.uint8), y).fingerprint for k in (0, -40)]
-    seen.append(Samples(x.astype(np.float32), y).fingerprint)
+    seen = [Samples(x, y).fingerprint(), Samples(x, y, np.arange(50)).fingerprint(), Samples(x[::-1], y).fingerprint()]
+    seen.append(Samples(x, np.where(np.arange(60) == 31, (y + 1) % 3, y)).fingerprint())
+    seen += [Samples(x + np.eye(60, 4, k, np.uint8), y).fingerprint() for k in (0, -40)]
+    seen.append(Samples(x.astype(np.float32), y).fingerprint())
     assert all(a != b for i, a in enumerate(seen) for b in seen[:i])
-    assert Samples(x.copy(), y.copy()).fingerprint == seen[0]
+    assert Samples(x.copy(), y.copy()).fingerprint() == seen[0]
     large = np.zeros((100_000, 10), np.uint8)  # of which only some rows are looked at
-    assert Samples(large, y).fingerprint != Samples(large + np.uint8(1), y).fingerprint
+    assert Samples(large, y).fingerprint() != Samples(large + np.uint8(1), y).fingerprint()
+
+
+def test_no_fit_waits_for_the_fingerprint_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock, which cached properties of Python 3.11 have, would stay locked in a child that is forked meanwhile."""
+    meeting, describe = threading.Barrier(2, timeout=5), samples._describe
+
+    def met(*arguments: Any) -> str:
+        meeting.wait()
+        return describe(*arguments)
+
+    monkeypatch.setattr(samples, "_describe", met)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: Samples(*data(60, "classes")).fingerprint(), range(2))
+    assert first == second
 
 
 @pytest.mark.parametrize("n_in", [64, 65, 100, 127, 128, 200])
