@@ -58,6 +58,7 @@ __all__ = [
     "float32",
     "float64",
     "from_dtype",
+    "global_compiler_lock",
     "inlined",
     "int64",
     "intrinsic",

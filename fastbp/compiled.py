@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from . import _threads
-from ._jit import address, int64, is_missing, types
+from ._jit import address, global_compiler_lock, int64, is_missing, types
 from .kernels import launch, minibatch, packing
 
 SCALARS = {np.dtype(np.float32): types.float32, np.dtype(np.float64): types.float64}
@@ -45,7 +45,8 @@ def _task(work: Any, dtype: np.dtype) -> int:
 
 
 @cache
-def _compile_the_largest(dtype: np.dtype) -> None:
+@global_compiler_lock  # type: ignore[untyped-decorator, unused-ignore]
+def _compile_the_largest(dtype: np.dtype) -> None:  # of many threads that come at once, one starts a second process
     if is_missing(minibatch.samples, launch.signature(SCALARS[dtype])):
         with _second_process(dtype):
             _task(minibatch.samples, dtype)

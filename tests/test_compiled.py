@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,22 @@ def test_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     # Nowhere to keep anything: a second process would compile for itself.
     monkeypatch.setattr(_jit._Cache, "_files", lambda self, sig=None: None)
     assert not _jit.is_missing(minibatch.samples, signature)
+
+
+def test_of_threads_that_come_at_once_one_starts_a_second_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[np.dtype] = []
+    done: list[np.dtype] = []
+
+    def compile_task(work: object, dtype: np.dtype) -> None:
+        time.sleep(0.1)  # as compiling does, so that others come
+        done.append(dtype)
+
+    monkeypatch.setattr(compiled, "is_missing", lambda *_: not done)
+    monkeypatch.setattr(compiled, "_start", begun.append)
+    monkeypatch.setattr(compiled, "_task", compile_task)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(compiled._compile_the_largest.__wrapped__, [FLOAT32] * 4))
+    assert begun == done == [FLOAT32]
 
 
 @pytest.fixture
