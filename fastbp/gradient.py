@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
 from .layers import Dense, views
+from .lazy import lazy
 
 
 @dataclass(frozen=True, init=False, eq=False)
@@ -37,12 +37,12 @@ class Gradient:
         mine = self.__dict__  # half of what a frozen class's own way takes
         mine["flat"], mine["n_in"], mine["layers"] = flat, n_in, layers
 
-    @cached_property
+    @lazy
     def weights(self) -> tuple[np.ndarray, ...]:
         """dC/dW of every layer."""
         return views(self.flat, self.n_in, self.layers)[0]
 
-    @cached_property
+    @lazy
     def biases(self) -> tuple[np.ndarray, ...]:
         """dC/db of every layer."""
         return views(self.flat, self.n_in, self.layers)[1]

@@ -8,7 +8,6 @@ the network and the batch alone, and so do the bits.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise, product
 
 import numpy as np
@@ -18,6 +17,7 @@ from .kernels import activations, costs
 from .kernels.layout import LAYER, PANEL, TILE, TILE_NUMBERS, leading_dimension, packed_size, pad
 from .kernels.rows import TASK_ROWS, tasks_of
 from .layers import Dense
+from .lazy import lazy
 
 # A block's activations should stay in the second-level cache, and give every thread chunks enough. In a wide network
 # they may be more: its weights, which are read once a block, are more still.
@@ -52,50 +52,50 @@ class Shape:
         """n_in, and every layer's number of units."""
         return [self.n_in, *(layer.n for layer in self.layers)]
 
-    @cached_property
+    @lazy
     def multiply_adds(self) -> int:
         """Per sample, of a gradient: forward, gradient, and the deltas of all layers but the first."""
         products = [a * b for a, b in zip(self.sizes, self.sizes[1:], strict=False)]
         return 3 * sum(products) - products[0]
 
-    @cached_property
+    @lazy
     def sample_seconds(self) -> float:
         """About what one thread needs for a sample of a large batch."""
         return SAMPLE_SECONDS + self.multiply_adds / RATE
 
-    @cached_property
+    @lazy
     def packed(self) -> int:
         """Numbers that all parameters take in panels."""
         return sum(packed_size(n_in + 1, n) for n_in, n in zip(self.sizes, self.sizes[1:], strict=False))
 
-    @cached_property
+    @lazy
     def is_wide(self) -> bool:
         """Whether tasks share out columns, not samples (plan.py)."""
         return plan.is_wide(pad(n) for n in self.sizes[1:])
 
-    @cached_property
+    @lazy
     def block_rows(self) -> int:
         """The most samples of a block."""
         numbers = sum(leading_dimension(n, self.dtype.itemsize) for n in self.sizes)
         most = WIDE_BLOCK_NUMBERS if self.is_wide else BLOCK_NUMBERS
         return min(BLOCK_ROWS, max(64, most // numbers // 8 * 8))
 
-    @cached_property
+    @lazy
     def has_slices(self) -> bool:
         """Whether there are batches whose inputs are cut into slices."""
         return self.n_in >= SLICED_INPUTS and not self.is_wide
 
-    @cached_property
+    @lazy
     def slice_inputs(self) -> int:
         """The inputs of a slice; the last one may have fewer."""
         return pad(-(-self.n_in // (SLICES if self.has_slices else 1)))
 
-    @cached_property
+    @lazy
     def slice_words(self) -> int:
         """64-bit words with a bit for each input of a slice."""
         return -(-self.slice_inputs // 64)
 
-    @cached_property
+    @lazy
     def ld_slice(self) -> int:
         """Numbers from one sample's inputs to the next's, where slices lie apart."""
         return leading_dimension(64 * self.slice_words, self.dtype.itemsize) if self.has_slices else 0

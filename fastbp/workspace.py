@@ -7,6 +7,7 @@ how many samples are at work at a time, never on how many there are.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Hashable, Sequence
@@ -69,6 +70,16 @@ _DATA, _CALL, _TOTALS = (RUN.fields[first][1] for first in ("x", "n_stages", "to
 
 _spare: deque[tuple[Hashable, Workspace]] = deque(maxlen=MOST_SPARE)  # those kept last at its end
 _spare_lock = threading.Lock()
+
+
+def _after_fork() -> None:
+    """Another thread may have held the lock."""
+    global _spare_lock
+    _spare_lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def take_spare(key: Hashable) -> Workspace | None:

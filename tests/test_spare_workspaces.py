@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -97,3 +99,13 @@ def test_a_large_workspace_is_not_kept() -> None:
     trainer = Trainer(Network(70, [Dense(4000), Dense(3, "softmax")]), SGD(0.1), batch_size=90, n_threads=1)
     trainer.fit(X, Y, epochs=1)
     assert not workspace._spare
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_child_forked_while_another_thread_puts_one_by() -> None:
+    with workspace._spare_lock:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(10)  # ends it, should it wait
+            os._exit(0 if workspace.take_spare("none") is None else 1)
+    assert os.waitpid(child, 0)[1] == 0
