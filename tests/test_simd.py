@@ -177,6 +177,16 @@ def spread(one, source, row, target):
 
 
 @serial
+def compress_some(one, bits, source, target):
+    marks.compress_numbers(one, bits, source, target)
+
+
+@serial
+def spread_some(one, source, row, target):
+    marks.spread_numbers(one, source, row, target)
+
+
+@serial
 def compress(bits, table, offset, target, row):
     marks.compress_rows(bits, table, offset, target, row)
 
@@ -261,6 +271,25 @@ def test_bytes_of_8_rows_side_by_side(dtype: type, rng: np.random.Generator) -> 
     x, got = rng.integers(0, 256, (8, n + 5), np.uint8), np.full(8 * n + 1, -1, dtype)
     spread(dtype(1), x.ctypes.data, x.strides[0], got.ctypes.data)
     np.testing.assert_array_equal(got[:-1].reshape(n, 8), x[:, :n].T * dtype(1 / 255))
+    assert got[-1] == -1
+
+
+@pytest.mark.skipif(not COMPRESSES, reason="no AVX-512 VBMI2")
+@pytest.mark.parametrize("density", [0.0, 0.02, 0.5, 1.0])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_chosen_numbers_one_behind_the_other(dtype: type, density: float, rng: np.random.Generator) -> None:
+    for _ in range(20):
+        x, chosen, got = rng.normal(size=64).astype(dtype), rng.random(64) < density, np.zeros(64 + LANES, dtype)
+        compress_some(dtype(1), as_word(chosen), x.ctypes.data, got.ctypes.data)
+        np.testing.assert_array_equal(got[: chosen.sum()], x[chosen])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_numbers_of_8_rows_side_by_side(dtype: type, rng: np.random.Generator) -> None:
+    n = lanes(dtype)
+    x, got = rng.normal(size=(8, n + 5)).astype(dtype), np.full(8 * n + 1, -1, dtype)
+    spread_some(dtype(1), x.ctypes.data, x.strides[0], got.ctypes.data)
+    np.testing.assert_array_equal(got[:-1].reshape(n, 8), x[:, :n].T)
     assert got[-1] == -1
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from .._jit import float32, float64, njit
 from .dropout import drop_rows
 from .layout import CLASSES, FLOAT32, ROWS, SMOOTHED, UINT8
+from .marks import prefetch_rows
 from .memory import (
     lanes_of,
     load,
@@ -71,21 +72,42 @@ def is_listed(run):
 
 
 @njit
-def bytes_suffice(run, layer):
-    """Whether lists are made from the data's bytes, and not from the rows that these are converted to."""
+def has_bytes(run, layer):
+    """Whether lists are made from the data's bytes, which are converted after that."""
     return run.x_kind == UINT8 and not layer.drop_rate
+
+
+@njit
+def is_listed_as_it_lies(one, run, layer):
+    """Whether lists are made from the data, and not from rows that it is copied to: bytes, or the network's dtype."""
+    is_own = (run.x_kind == FLOAT32) == (size_of(one) == 4) and not run.every_input
+    return is_listed(run) and (run.x_kind == UINT8 or is_own) and not layer.drop_rate
 
 
 @njit
 def prefetched_in_lists(run):
     """Whether rows to come are prefetched while lists are made, word by word, and not by who gathers."""
-    return is_listed(run) and run.x_kind == UINT8 and not run.every_input
+    return is_listed(run) and not run.every_input
 
 
 @njit
 def source_of(run, piece, r):
     """Where to note the address of row r's bytes for a slice; and, behind those of all, of the row after it."""
     return run.sources + 8 * (piece * run.block + r)
+
+
+@njit
+def itemsize_of(run):
+    """Bytes of an input as it lies in the data."""
+    return 1 << (run.x_kind + 1) if run.x_kind else 1
+
+
+@njit
+def prefetch_word(run, sources, rows, first):
+    """Prefetch 64 inputs, ``first`` and after, of the rows whose addresses are at ``sources``, rounded up to fours."""
+    for line in range(first * itemsize_of(run), (first + 64) * itemsize_of(run), 64):
+        for r in range(0, rows, 4):
+            prefetch_rows(sources + 8 * r, line)
 
 
 @njit
@@ -108,22 +130,22 @@ def prefetch_upcoming(run, pieces, r, row_bytes, start, stop):
 def gather_inputs(one, run, layer, pieces, r0, r1):
     """Copy the slices ``pieces``, (from, to), of rows r0 to r1 of the inputs, as numbers of the network's dtype.
 
-    Where lists are made from bytes, note where these are instead.
+    Where lists are made from the data as it lies, note where it is instead; and where rows are, for other lists.
     """
-    itemsize, size = 1 << (run.x_kind + 1) if run.x_kind else 1, size_of(one)
+    itemsize, size = itemsize_of(run), size_of(one)
     i0, i1 = first_input(run, pieces[0]), first_input(run, pieces[1])
     row_bytes, start, stop = run.n_in * itemsize, i0 * itemsize, i1 * itemsize
     rows, ld = run.acts + size * inputs_at(run, layer, pieces[0]), size * layer.ld_in
-    from_bytes = is_listed(run) and bytes_suffice(run, layer)
+    as_it_lies = is_listed_as_it_lies(one, run, layer)
     for r in range(r0, r1):
         prefetch_upcoming(run, pieces, r, row_bytes, start, stop)
         source, target = run.x + sample_at(run, r) * row_bytes, rows + ld * r
-        if not from_bytes:
+        if not as_it_lies:
             convert(one, run.x_kind, source + start, target + size * i0, i1 - i0)
         if layer.drop_rate:
             drop_rows(run, layer, r, r + 1, target, target, i0, i1)
         for piece in range(pieces[0], pieces[1]):
-            store_int(source if from_bytes else 0, source_of(run, piece, r))
+            store_int(source if as_it_lies else 0 if run.every_input else target, source_of(run, piece, r))
 
 
 @njit

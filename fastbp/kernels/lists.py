@@ -8,8 +8,8 @@ them has: 46 % of MNIST's pixels. So the products are still those of 8 rows at o
 
 A list is ``run.list_words`` + 1 numbers that say with which entry each 64 inputs begin, as many words with a bit for
 each of these inputs, and then the places, 16 bits each. Beside it stand the inputs, the 8 of an entry side by side, so
-that one address reaches all of them. With AVX-512 VBMI2 one instruction packs 64 bytes, or 32 places: there k counts
-entries, and only what is listed is converted. On other CPUs k is the place itself.
+that one address reaches all of them. With AVX-512 VBMI2 one instruction packs 64 bytes, 16 floats, or 32 places: there
+k counts entries, and only what is listed is read again. On other CPUs k is the place itself.
 
 The bits are the same as without lists. Online SGD has lists of one sample, and packs on any CPU (online.py).
 """
@@ -17,22 +17,34 @@ The bits are the same as without lists. Online SGD has lists of one sample, and 
 from __future__ import annotations
 
 from .._jit import COMPRESSES, LANES, njit
-from .gather import bytes_suffice, convert, prefetched_in_lists, source_of
+from .gather import convert, has_bytes, is_listed_as_it_lies, prefetch_word, prefetched_in_lists, source_of
 from .layout import UINT8
 from .marks import (
     compress_bytes,
+    compress_numbers,
     compress_rows,
     count_bits,
     load_place,
     nonzero_bits,
     nonzero_byte_bits,
-    prefetch_rows,
     spread_bytes,
+    spread_numbers,
     store_places,
     union_of_bytes,
 )
 from .matmul import GROUP
-from .memory import copy_bytes, load_byte, load_int, load_scalar, number, size_of, store_byte, store_int, store_scalar
+from .memory import (
+    copy_bytes,
+    lanes_of,
+    load_byte,
+    load_int,
+    load_scalar,
+    number,
+    size_of,
+    store_byte,
+    store_int,
+    store_scalar,
+)
 from .slices import first_input, first_word, inputs_at, words_of
 
 # Chains of multiply-adds of a row (online.py): two vectors of 4 chains keep both FMA units busy at a latency of 4.
@@ -73,28 +85,65 @@ def inputs_of(one, run, piece, group):
 
 
 @njit
-def spread_numbers(one, row, ld, rows, places, count, target):
-    """Put the listed numbers of a few rows side by side."""
+def union(one, sources, rows, start, from_bytes):
+    """A bit for each of the inputs ``start`` to ``start`` + 63: whether it is other than zero in one of a few rows."""
+    bits = 0
+    if from_bytes:
+        for r in range(0, rows, 4):
+            bits |= union_of_bytes(sources + 8 * r, start)
+    else:
+        for r in range(rows):
+            bits |= nonzero_bits(one, load_int(sources + 8 * r) + size_of(one) * start)
+    return bits
+
+
+@njit
+def pack(one, bits, sources, rows, start, to, ld, from_bytes):
+    """Move those of 64 inputs of a few rows, rounded up to whole fours, whose bit is set to rows from ``to`` on."""
+    for r in range(0, rows, 4):
+        if from_bytes:
+            compress_rows(bits, sources + 8 * r, start, to + ld * r, ld)
+        else:
+            for q in range(r, r + 4):
+                compress_numbers(one, bits, load_int(sources + 8 * q) + size_of(one) * start, to + ld * q)
+
+
+@njit
+def spread(one, packed, ld, count, target, from_bytes):
+    """Put the first ``count`` inputs of 8 rows side by side, those that were packed, or all; bytes are converted."""
+    entry = size_of(one) * GROUP
+    if from_bytes:
+        for k in range(0, count, 4 * LANES):
+            spread_bytes(one, packed + k, ld, target + entry * k)
+    else:
+        for k in range(0, count, lanes_of(one)):
+            spread_numbers(one, packed + size_of(one) * k, ld, target + entry * k)
+
+
+@njit
+def spread_one_by_one(one, sources, places, count, target):
+    """Put the listed numbers of the 8 rows whose addresses are at ``sources`` side by side."""
     size = size_of(one)
     for k in range(count):
         place = load_place(places + 2 * k)
         at = target + size * GROUP * (k if COMPRESSES else place)
-        for r in range(rows):
-            store_scalar(load_scalar(one, row + ld * r + size * place), at + size * r)
+        for r in range(GROUP):
+            store_scalar(load_scalar(one, load_int(sources + 8 * r) + size * place), at + size * r)
 
 
 @njit
 def list_group(one, run, layer, piece, r0, r1):
     """List the inputs of a slice that are not zero in one of rows r0 to r1, a group, and put these side by side.
 
-    Of rows that are missing to a whole group there are any finite numbers: inputs are finite.
+    In place of rows that are missing to a whole group there is the first one. Data that lies as kernels can take it is
+    read where it lies; then the rows' own place in ``acts`` is free, and what is packed goes there.
     """
     size, w0, w1 = size_of(one), first_word(run, piece), first_word(run, piece + 1)
     i0, i1 = first_input(run, piece), first_input(run, piece + 1)
     ld, row = size * layer.ld_in, run.acts + size * (inputs_at(run, layer, piece) + r0 * layer.ld_in)
-    front, from_bytes, asks = row + size * i0, bytes_suffice(run, layer), prefetched_in_lists(run)
+    from_bytes, packs = has_bytes(run, layer), COMPRESSES and is_listed_as_it_lies(one, run, layer)
     begins, places = list_of(run, piece, r0 // GROUP)
-    sources, entry, fours = source_of(run, piece, r0), 0, range(0, r1 - r0, 4)
+    sources, entry, front, itemsize = source_of(run, piece, r0), 0, row + size * i0, 1 if from_bytes else size
     for r in range(r1 - r0, GROUP):
         store_int(load_int(sources), sources + 8 * r)
     stop = cut = i0
@@ -102,36 +151,28 @@ def list_group(one, run, layer, piece, r0, r1):
         if stop == cut:  # a slice begins, if only the tiles' (slices.py)
             cut = min(i1, cut + run.slice_inputs)
         first, stop = stop, min(stop + 64, cut)
-        missing, start, bits = first + 64 - stop, stop - 64, 0
-        if from_bytes:
-            for r in fours:
-                bits |= union_of_bytes(sources + 8 * r, start) >> missing
-        else:
-            for r in range(r1 - r0):
-                bits |= nonzero_bits(one, row + ld * r + size * first)
+        missing, start = first + 64 - stop, stop - 64
+        bits = union(one, sources, r1 - r0, start, from_bytes) >> missing
         if missing:
             bits &= (1 << (64 - missing)) - 1
-        if asks:
-            for r in fours:
-                prefetch_rows(source_of(run, piece + run.slices, r0 + r), first)
+        if prefetched_in_lists(run):
+            prefetch_word(run, source_of(run, piece + run.slices, r0), r1 - r0, first)
         store_int(entry, begins + 8 * (w - w0))
         store_int(bits, begins + 8 * (run.list_words + 1 + w - w0))
         store_places(bits, first, places + 2 * entry)
-        if COMPRESSES and from_bytes:
-            for r in fours:
-                compress_rows(bits << missing, sources + 8 * r, start, front + ld * r + entry, ld)
+        if packs:
+            pack(one, bits << missing, sources, r1 - r0, start, front + itemsize * entry, ld, from_bytes)
         entry += count_bits(bits)
     store_int(entry, begins + 8 * (w1 - w0))
-    if from_bytes and not COMPRESSES:
-        entry = i1 - i0
-        for r in range(GROUP):
-            copy_bytes(load_int(sources + 8 * r) + i0, front + ld * r, entry)
     target = inputs_of(one, run, piece, r0 // GROUP)
-    if from_bytes:
-        for k in range(0, entry, 4 * LANES):
-            spread_bytes(one, front + k, ld, target + size * GROUP * k)
+    if packs:
+        spread(one, front, ld, entry, target, from_bytes)
+    elif from_bytes:
+        for r in range(GROUP):
+            copy_bytes(load_int(sources + 8 * r) + i0, front + ld * r, i1 - i0)
+        spread(one, front, ld, i1 - i0, target, from_bytes)
     else:
-        spread_numbers(one, row, ld, r1 - r0, places, entry, target - (0 if COMPRESSES else size * GROUP * i0))
+        spread_one_by_one(one, sources, places, entry, target - (0 if COMPRESSES else size * GROUP * i0))
 
 
 @njit

@@ -134,6 +134,23 @@ def compress_rows(tc: Any, bits: Any, table: Any, offset: Any, target: Any, row:
 
 
 @intrinsic
+def compress_numbers(tc: Any, one: Any, bits: Any, source: Any, target: Any) -> Any:
+    """``compress_bytes`` of 64 numbers: where they are written a vector's lanes are lost behind them."""
+    vec = Vector(one)
+
+    def codegen(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
+        _, bits, source, at = args
+        size = vec.dtype.bitwidth // 8
+        for j in range(0, 64, vec.lanes):
+            here = b.trunc(b.lshr(bits, I64(j)), ir.IntType(vec.lanes))
+            _emit_compress(b, emit_load(b, vec, b.add(source, I64(size * j))), here, at)
+            at = b.add(at, b.mul(b.zext(b.ctpop(here), I64), I64(size)))
+        return ctx.get_dummy_value()
+
+    return types.void(one, bits, source, target), codegen
+
+
+@intrinsic
 def _compress_places(tc: Any, bits: Any, first: Any, address: Any) -> Any:
     """32 places at a time."""
     places = ir.VectorType(I16, 32)
@@ -206,6 +223,28 @@ def spread_bytes(tc: Any, one: Any, source: Any, row: Any, target: Any) -> Any:
                 raw = b.zext(b.shuffle_vector(pair, pair, some), ir.VectorType(I32, vec.lanes))
                 at = 8 * (start // 16 * 16 + 2 * r) + start % 16
                 emit_store(b, vec, b.fmul(b.sitofp(raw, vec.ir), scale), b.add(target, I64(size * at)))
+        return ctx.get_dummy_value()
+
+    return types.void(one, source, row, target), codegen
+
+
+@intrinsic
+def spread_numbers(tc: Any, one: Any, source: Any, row: Any, target: Any) -> Any:
+    """A vector of numbers of each of 8 rows, ``row`` bytes apart: the 8 side by side. Three perfect shuffles."""
+    vec = Vector(one)
+
+    def codegen(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
+        _, source, row, target = args
+        n, size = vec.lanes, vec.dtype.bitwidth // 8
+        rows = [emit_load(b, vec, b.add(source, b.mul(row, I64(r)))) for r in range(8)]
+        low, high = (
+            ir.Constant(ir.VectorType(I32, n), [h + i // 2 + i % 2 * n for i in range(n)]) for h in (0, n // 2)
+        )
+        for _ in range(3):
+            pairs = zip(rows[:4], rows[4:], strict=True)
+            rows = [b.shuffle_vector(x, y, mask) for x, y in pairs for mask in (low, high)]
+        for r, some in enumerate(rows):
+            emit_store(b, vec, some, b.add(target, I64(size * n * r)))
         return ctx.get_dummy_value()
 
     return types.void(one, source, row, target), codegen
