@@ -90,7 +90,8 @@ def _reduce(b: Any, vec: Vector, x: Any) -> tuple[Any, Any, Any]:
 def exp(tc: Any, x: Any) -> Any:
     """e^x; inf above the range, 0 below it, NaN for NaN.
 
-    2^n is applied in two halves, so that results next to overflow and the subnormal ones come out right.
+    2^n is applied in two halves, so that results next to overflow come out right, and subnormal ones where these
+    are not taken for 0 (subnormal.py).
     """
 
     def codegen(ctx: Any, b: Any, sig: Any, args: Any) -> Any:

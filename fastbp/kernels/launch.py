@@ -13,6 +13,7 @@ from typing import Any
 from .._jit import carray, from_dtype, intrinsic, ir, njit, parallel, prange, serial, types
 from .layout import COST, LAYER, LINE, RUN, STAGE, TILE
 from .memory import load_int, load_scalar, store_int, store_scalar
+from .subnormal import flush_subnormals, set_mode
 from .team import FINISHED, dismiss, finish, next_stage, open_stage, segment_stop, take
 from .update import ADAM
 
@@ -200,18 +201,18 @@ def alone(at, member):
 
     The way back of online SGD begins with the rows of W that the way forward read last: those are still in the cache.
     """
-    run = carray(run_pointer(at), 1)[0]
-    more = True
+    run, mode, more = carray(run_pointer(at), 1)[0], flush_subnormals(), True
     while more:
         last = run.tasks - 1
         for task in range(run.tasks):
             call(run.work, at, run.layers, run.tiles, last - task if run.downwards else task)
         more = advance(run)
+    set_mode(mode)
 
 
 def together(at, member):
     """Work through all stages as one member of a team (team.py says how)."""
-    run = carray(run_pointer(at), 1)[0]
+    run, mode = carray(run_pointer(at), 1)[0], flush_subnormals()
     team, threads, stage = run.team, run.threads, 0
     while stage != FINISHED:
         done = 0
@@ -228,6 +229,7 @@ def together(at, member):
             else:
                 dismiss(team, threads)
         stage = next_stage(team, member, stage)
+    set_mode(mode)
 
 
 def _launch(at, work, start, stop, threads):
