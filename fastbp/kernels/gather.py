@@ -20,6 +20,7 @@ from .memory import (
     number,
     one_hot,
     prefetch,
+    prefetch_far,
     size_of,
     store,
     store_int,
@@ -120,8 +121,11 @@ def prefetch_upcoming(run, pieces, r, row_bytes, start, stop):
         for piece in range(pieces[0], pieces[1]):
             store_int(at, source_of(run, piece + run.slices, r))
     elif is_more and run.order:
-        for line in range(start, stop, 64):
-            prefetch(at + line)
+        for line in range(at + start, at + stop, 64):
+            if run.every_input:  # online learning takes one so soon that the second level would be too far
+                prefetch(line)
+            else:
+                prefetch_far(line)
         if run.y_kind != ROWS:
             prefetch(run.y + 8 * sample_at(run, r + ahead))
 

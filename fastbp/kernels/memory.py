@@ -294,6 +294,17 @@ def prefetch(tc: Any, address: Any) -> Any:
 
 
 @intrinsic
+def prefetch_far(tc: Any, address: Any) -> Any:
+    """As ``prefetch``, but as far as the second-level cache: there nothing is pushed out of the first."""
+
+    def codegen(ctx: Any, b: Any, sig: Any, args: Any) -> Any:
+        emit_prefetch(b, args[0], level=2)
+        return ctx.get_dummy_value()
+
+    return types.void(types.int64), codegen
+
+
+@intrinsic
 def scratch_tile(tc: Any, one: Any) -> Any:
     """Room on the stack of who asks for it: a tile of the gradient, 8 rows of deltas in a panel, a list of places."""
     words = (TILE_NUMBERS + 8 * PANEL) * one.bitwidth // 64 + (TILE_NUMBERS // PAD + 64) // 4
