@@ -114,7 +114,7 @@ class Fit:
                 self._settle()
                 if not history.ended_by and trainer.place.done:
                     self._prepare()
-                while not history.ended_by:
+                while not trainer.history.ended_by:  # a callback may have put another one in its place
                     self._step()
                 put_by(self._kind, self.workspace)
             except BaseException as error:

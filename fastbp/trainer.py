@@ -105,7 +105,7 @@ class Trainer:
         require_network("network", network)
         self._network, self._optimizer = network, _of_kind(Adam() if optimizer is None else optimizer)
         self.batch_size = batch_size
-        self.n_threads = _threads.check(n_threads)
+        self.n_threads = n_threads
         self.shuffle = bool(shuffle)
         given = {"clip_norm": clip_norm, "clip_sample_norm": clip_sample_norm, "max_norm": max_norm}
         self.limits = {name: None if value is None else positive(name, value) for name, value in given.items()}
@@ -148,6 +148,15 @@ class Trainer:
         if number > MOST_BATCH:
             raise ValueError(f"batch_size: got {batch_size}, expected at most {MOST_BATCH}")
         self._batch_size = number
+
+    @property
+    def n_threads(self) -> int:
+        """The most threads that kernels may use; None stands for all CPUs when it is set."""
+        return self._n_threads
+
+    @n_threads.setter
+    def n_threads(self, n_threads: int | None) -> None:
+        self._n_threads = _threads.check(n_threads)
 
     def fit(
         self,

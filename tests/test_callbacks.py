@@ -383,6 +383,23 @@ def test_a_folder_that_is_not_there_ends_the_fit_before_it_begins(kind: Any, tmp
     assert trainer.updates == 0
 
 
+def test_a_callback_may_put_another_history_in_its_place() -> None:
+    """The fit ends all the same: it counts what the new one has."""
+    slices = []
+
+    def forget(trainer: Trainer, epoch: int, history: History) -> None:
+        if len(slices) == 0:
+            trainer.history = History()
+
+    def count(trainer: Trainer, history: History) -> None:
+        slices.append(history)
+        assert len(slices) < 9  # or it would never end
+
+    trainer = make()
+    trainer.fit(X, Y, epochs=3, callbacks=[forget, LambdaCallback(on_slice_end=count)])
+    assert (len(slices), len(trainer.history.cost), trainer.history.ended_by) == (4, 3, "epochs")
+
+
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda given: pickle.loads(pickle.dumps(given))])
 def test_what_is_copied_has_no_file_and_no_bar(copied: Callable[[Any], Any], tmp_path: Path) -> None:
     log, bar, copies = CSVLogger(tmp_path / "log.csv"), ProgressBar(), []

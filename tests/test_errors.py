@@ -216,6 +216,8 @@ def test_what_a_trainer_is_cannot_be_swapped_for_another_kind(network: Network) 
             trainer.optimizer = other
     with pytest.raises(ValueError, match="batch_size: got 0"):
         trainer.batch_size = 0
+    with pytest.raises(ValueError, match="n_threads: got 0"):
+        trainer.n_threads = 0
     with pytest.raises(AttributeError):
         trainer.network = Network(4, [Dense(80), Dense(3, "softmax")])  # type: ignore[misc]
     trainer.optimizer, trainer.batch_size = SGD(0.2), 3
