@@ -289,6 +289,7 @@ def _unknown(text: str, known: Collection[str]) -> str:
 
 
 def _model(text: str) -> Path:
+    """The file of a model, or the one in a run's folder."""
     path = Path(text)
     return path / "model.npz" if path.is_dir() else path
 
