@@ -5,7 +5,7 @@ Where most inputs are zero lists.py takes over: there only what is listed is con
 
 from __future__ import annotations
 
-from .._jit import float32, float64, njit
+from .._jit import float32, float64, inlined, njit
 from .dropout import drop_rows
 from .layout import CLASSES, FLOAT32, ROWS, SMOOTHED, UINT8
 from .marks import prefetch_rows
@@ -103,7 +103,7 @@ def itemsize_of(run):
     return 1 << (run.x_kind + 1) if run.x_kind else 1
 
 
-@njit
+@inlined
 def prefetch_word(run, sources, rows, first):
     """Prefetch 64 inputs, ``first`` and after, of the rows whose addresses are at ``sources``, rounded up to fours."""
     for line in range(first * itemsize_of(run), (first + 64) * itemsize_of(run), 64):

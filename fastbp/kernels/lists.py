@@ -16,7 +16,7 @@ The bits are the same as without lists. Online SGD has lists of one sample, and 
 
 from __future__ import annotations
 
-from .._jit import COMPRESSES, LANES, njit
+from .._jit import COMPRESSES, LANES, inlined, njit
 from .gather import convert, has_bytes, is_listed_as_it_lies, prefetch_word, prefetched_in_lists, source_of
 from .layout import UINT8
 from .marks import (
@@ -84,7 +84,7 @@ def inputs_of(one, run, piece, group):
     return run.listed + size_of(one) * GROUP * 64 * run.list_words * (piece * (run.block // GROUP) + group)
 
 
-@njit
+@inlined
 def union(one, sources, rows, start, from_bytes):
     """A bit for each of the inputs ``start`` to ``start`` + 63: whether it is other than zero in one of a few rows."""
     bits = 0
@@ -97,7 +97,7 @@ def union(one, sources, rows, start, from_bytes):
     return bits
 
 
-@njit
+@inlined
 def pack(one, bits, sources, rows, start, to, ld, from_bytes):
     """Move those of 64 inputs of a few rows, rounded up to whole fours, whose bit is set to rows from ``to`` on."""
     for r in range(0, rows, 4):
