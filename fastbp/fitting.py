@@ -95,6 +95,7 @@ class Fit:
         self.run = trainer.run = Run(epochs, len(samples), held_out is not None)
         self.workspace, self.pace = self._workspace()
         self._order: np.ndarray | None = None
+        self._targets = samples.targets
         self._before: Snapshot | None = None  # the snapshot before the last slice
         self._stop = ""  # what wants the training to end
         self._count()
@@ -218,8 +219,9 @@ class Fit:
         # The order within a batch does not matter, so one batch of everything needs none.
         rng = trainer._rng if trainer.shuffle and trainer.batch_size < self.run.samples else None
         samples = self.samples
-        self._order = samples.order(rng, epochs)
-        self.workspace.point_at(samples.inputs, samples.targets, self._order, samples.weights)
+        self._order = samples.order(rng, epochs, trainer.batch_size, place.done)
+        self._targets = samples.targets_in(self._order)
+        self.workspace.point_at(samples.inputs, self._targets, self._order, samples.weights)
         self.workspace.prepare(DELTA, trainer.batch_size, trainer.network._theta)
         self.workspace.expect_epochs(epochs, self.run.samples)
         place.seconds += time.perf_counter() - begun

@@ -10,7 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from .kernels.shuffle import write_permutation
+from .kernels.lists import FEWEST_INPUTS
+from .kernels.matmul import GROUP
+from .kernels.shuffle import write_order
+from .lazy import lazy
 from .scalars import positive
 
 # Of a larger x only rows spread over it are looked at: a fingerprint should take nothing beside an epoch.
@@ -45,10 +48,13 @@ class Samples:
     def __len__(self) -> int:
         return len(self.inputs) if self.rows is None else len(self.rows)
 
-    def order(self, rng: np.random.Generator | None, epochs: int = 1) -> np.ndarray | None:
+    def order(
+        self, rng: np.random.Generator | None, epochs: int = 1, batch_size: int = 0, done: int = 0
+    ) -> np.ndarray | None:
         """The rows in the order of so many epochs, one behind the other; None where all lie in order.
 
-        Each epoch's order is drawn from ``rng``; without one it is as the rows lie.
+        Each epoch's order is drawn from ``rng``; without one it is as the rows lie. Those of a batch stand in the order
+        of their classes, where that pays, from the batch on that begins at ``done``.
 
         Examples
         --------
@@ -58,13 +64,47 @@ class Samples:
         """
         if rng is None:
             return None if self.rows is None else np.tile(self.rows, epochs)
-        n = len(self)
-        order = np.empty(epochs * n, np.int64)
-        at = order.ctypes.data
+        n, (classes, n_classes) = len(self), self._classes_for(batch_size)
+        room, order = np.empty(n + n_classes + 1 if classes else 0, np.int64), np.empty(epochs * n, np.int64)
+        at, room_at = order.ctypes.data, room.ctypes.data
         keys = rng.bit_generator.random_raw(epochs) >> 1  # rng.integers(1 << 63), in a fifth of the time
         for epoch, key in enumerate(keys.tolist()):
-            write_permutation(at + order.itemsize * n * epoch, n, key)
+            write_order(at + order.itemsize * n * epoch, n, key, classes, n_classes, batch_size, done, room_at)
         return order if self.rows is None else self.rows[order]
+
+    def targets_in(self, order: np.ndarray | None) -> np.ndarray:
+        """The targets as kernels want them with this order: classes in it, and rows of numbers as they lie.
+
+        Examples
+        --------
+        >>> Samples(np.zeros((3, 2)), np.array([7, 8, 9])).targets_in(np.array([2, 0, 1]))
+        array([9, 7, 8])
+        """
+        return self.targets if order is None or self.targets.ndim > 1 else self.targets.take(order)
+
+    def _classes_for(self, batch_size: int) -> tuple[int, int]:
+        """The address of the classes by which batches are to be sorted, and how many there are; zeros for none.
+
+        They are where lists of inputs are possible, and a group may have some samples of one class. Whether these
+        inputs have many zeros is left out: else bits would depend on that.
+        """
+        if batch_size < 2 * GROUP or self.inputs.shape[1] < FEWEST_INPUTS:
+            return 0, 0
+        classes, n_classes = self._classes
+        return (classes.ctypes.data, n_classes) if batch_size >= GROUP // 2 * n_classes else (0, 0)
+
+    @lazy
+    def _classes(self) -> tuple[np.ndarray, int]:
+        """The class of each sample, or its largest target, or whether its only one is above the mean; and how many.
+
+        Classes are bytes: of more than 256 some would only be taken for the same.
+        """
+        targets = self.targets if self.rows is None else self.targets[self.rows]
+        if targets.ndim == 1:
+            return targets.astype(np.uint8), int(targets.max()) + 1
+        n_out = targets.shape[1]
+        classes = targets.argmax(axis=1) if n_out > 1 else targets[:, 0] > targets.mean()
+        return classes.astype(np.uint8), max(2, n_out)
 
     def fingerprint(self) -> dict[str, Any]:
         """What tells these samples from others, as plain data: shapes, dtypes and checksums.

@@ -34,15 +34,16 @@ from .kernels.layout import (
     STAGE,
     UINT8,
 )
+from .kernels.lists import FEWEST_INPUTS
 from .kernels.matmul import GROUP
 from .kernels.rows import MOST_SAMPLES, tasks_of
 from .tables import CHUNK_ROWS, RATE, SAMPLE_SECONDS, SLICES, Shape, layer_table, tile_table
 
 X_KINDS = {"B": UINT8, "f": FLOAT32, "d": FLOAT64}
 
-# Below these shares of inputs that a list would have, of 64 inputs or more, lists pay (docs/experiments.md): those of
-# groups of bytes, of groups of numbers, and of single samples.
-LISTED_BYTES, LISTED_NUMBERS, LISTED_ONLINE, SKIP_MIN_INPUTS = 0.7, 0.6, 0.5, 64
+# Below these shares of inputs that a list would have lists pay (docs/experiments.md): those of groups of bytes, of
+# groups of numbers, and of single samples.
+LISTED_BYTES, LISTED_NUMBERS, LISTED_ONLINE = 0.7, 0.6, 0.5
 # Samples that are looked at for it.
 LOOKED_AT = 64
 # Waking a thread, and meeting after a stage, in seconds: they decide whether more threads pay.
@@ -189,7 +190,7 @@ class Workspace:
         slices = SLICES if shape.has_slices else 1
         self["list_words"] = words = -(-max(shape.sizes) // 64) if self.online else slices * shape.slice_words
         self["list_bytes"] = 8 * (2 * words + 1) + 2 * (64 * words + 64)
-        self._can_list = SKIP_MIN_INPUTS <= shape.n_in <= MOST_LISTED
+        self._can_list = FEWEST_INPUTS <= shape.n_in <= MOST_LISTED
         lists = SLICES * self.rows // GROUP if self._can_list else 0
         self._keep("lists", _buffer(lists * int(self["list_bytes"]), np.uint8))
         self._keep("listed", _buffer(0 if self.online else lists * GROUP * 64 * words, shape.dtype))
@@ -206,7 +207,10 @@ class Workspace:
         order: np.ndarray | None = None,
         weights: np.ndarray | None = None,
     ) -> None:
-        """Let the next launches take their samples from here; the arrays must stay alive until then."""
+        """Let the next launches take their samples from here; the arrays must stay alive until then.
+
+        With an ``order`` classes are expected in it: in kernels each would have to be waited for.
+        """
         x_at, y_at, weights_at, order_at = address_of(x), address_of(y), address_of(weights), address_of(order)
         x_kind, skip_zeros = X_KINDS[x.dtype.char], self._can_list and self._lists_pay(x)
         y_kind = self._classes if y is not None and y.dtype.kind == "i" else ROWS

@@ -41,7 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "history": set(),
     "hooks": {"errors", "history"},
     "archive": {"errors", "__version__"},
-    "samples": {"kernels", "scalars"},
+    "samples": {"kernels", "lazy", "scalars"},
     "pace": {"tables"},
     "progress": {"history", "hooks"},
     "callbacks": {"errors", "history", "hooks", "progress", "scalars"},

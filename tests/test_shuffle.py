@@ -1,4 +1,7 @@
-"""The order of an epoch: a permutation, any as likely as any other, and the same for the same seed."""
+"""The order of an epoch: a permutation, any as likely as any other, and the same for the same seed.
+
+And where samples of a batch stand by their classes, batches are as random as they are without.
+"""
 
 from __future__ import annotations
 
@@ -58,3 +61,65 @@ def test_any_sample_is_as_likely_in_any_place() -> None:
     assert abs(off(counts)) < 5
     after = np.bincount((drawn[:, 1:] - drawn[:, :-1]).ravel() % 40, minlength=40)[1:]  # who follows whom
     assert abs(off(after)) < 4
+
+
+# ---------------------------------------------------------------- by classes
+def digits(n: int, kind: str = "classes", rows: np.ndarray | None = None) -> Samples:
+    """Samples of 4 classes, with inputs enough for lists."""
+    classes = np.random.default_rng(0).integers(0, 4, n)
+    targets = {"classes": classes, "one-hot": np.eye(4)[classes], "column": classes[:, np.newaxis] / 4.0}
+    return Samples(np.zeros((n, 64), np.uint8), targets[kind], rows)
+
+
+def batches(order: np.ndarray | None, batch_size: int, done: int = 0) -> list[np.ndarray]:
+    """The batches of an order from place ``done`` on."""
+    assert order is not None
+    return np.split(order[done:], range(batch_size, len(order) - done, batch_size))
+
+
+@pytest.mark.parametrize("kind", ["classes", "one-hot", "column"])
+@pytest.mark.parametrize("rows", [None, np.arange(5, 1000, 3)])
+def test_samples_of_a_batch_stand_in_the_order_of_their_classes(kind: str, rows: np.ndarray | None) -> None:
+    samples, rng = digits(1003, kind, rows), np.random.default_rng(5)
+    order = samples.order(rng, epochs=2, batch_size=30)
+    assert order is not None
+    everything = np.arange(1003) if rows is None else rows
+    first, second = order.reshape(2, len(everything))
+    assert (first != second).any()
+    for epoch in (first, second):
+        np.testing.assert_array_equal(np.sort(epoch), everything)
+        for batch in batches(epoch, 30):
+            classes = digits(1003).targets[batch] // (2 if kind == "column" else 1)  # above the mean, or not
+            np.testing.assert_array_equal(classes, np.sort(classes))
+
+
+@pytest.mark.parametrize(("n_in", "batch_size"), [(63, 30), (64, 15)])
+def test_they_do_not_where_nothing_is_gained(n_in: int, batch_size: int) -> None:
+    """Too few inputs for lists, or too few samples of a class in a batch."""
+    full = digits(500)
+    samples = Samples(full.inputs[:, :n_in], full.targets)
+    plain, others = (samples.order(np.random.default_rng(5), 2, size) for size in (0, batch_size))
+    np.testing.assert_array_equal(plain, others)
+
+
+def test_batches_have_the_samples_that_they_have_without() -> None:
+    samples = digits(500)
+    plain, by_class = (samples.order(np.random.default_rng(5), 1, size) for size in (0, 40))
+    for one, other in zip(batches(plain, 40), batches(by_class, 40), strict=True):
+        np.testing.assert_array_equal(np.sort(one), np.sort(other))
+
+
+@pytest.mark.parametrize(("before", "after"), [(0, 30), (40, 30), (40, 0), (16, 100)])
+def test_an_epoch_goes_on_with_other_batches_and_no_sample_comes_twice(before: int, after: int) -> None:
+    """What was done before is what the order up to there says, whatever the batches are later."""
+    samples, done = digits(500), 80
+    first = samples.order(np.random.default_rng(5), 1, before)
+    rest = samples.order(np.random.default_rng(5), 1, after, done)
+    assert first is not None
+    assert rest is not None
+    np.testing.assert_array_equal(np.sort(first[:done]), np.sort(rest[:done]))
+    if after:
+        for batch in batches(rest, after, done):
+            assert (np.diff(digits(500).targets[batch]) >= 0).all()
+    later = samples.order(np.random.default_rng(5), 1, after, done + after)
+    np.testing.assert_array_equal(later, rest)

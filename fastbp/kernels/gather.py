@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .._jit import float32, float64, inlined, njit
 from .dropout import drop_rows
-from .layout import CLASSES, FLOAT32, ROWS, SMOOTHED, UINT8
+from .layout import CLASSES, FLOAT32, SMOOTHED, UINT8
 from .marks import prefetch_rows
 from .memory import (
     lanes_of,
@@ -36,10 +36,15 @@ AHEAD, MOST_AHEAD = 8, 256
 
 
 @njit
+def place_of(run, r):
+    """The place of the block's r-th sample in the launch's order, or, without one, in the data."""
+    return run.first + r if run.order else run.first + r - run.epoch_start
+
+
+@njit
 def sample_at(run, r):
-    """Which sample of the data is the block's r-th, in the order of its epoch."""
-    place = run.first + r
-    return load_int(run.order + 8 * place) if run.order else place - run.epoch_start
+    """Which sample of the data is the block's r-th."""
+    return load_int(run.order + 8 * place_of(run, r)) if run.order else place_of(run, r)
 
 
 @njit
@@ -126,8 +131,6 @@ def prefetch_upcoming(run, pieces, r, row_bytes, start, stop):
                 prefetch(line)
             else:
                 prefetch_far(line)
-        if run.y_kind != ROWS:
-            prefetch(run.y + 8 * sample_at(run, r + ahead))
 
 
 @njit
@@ -154,8 +157,8 @@ def gather_inputs(one, run, layer, pieces, r0, r1):
 
 @njit
 def label_of(run, r):
-    """The class of the block's sample r, or -1 where it has a row of targets."""
-    return load_int(run.y + 8 * sample_at(run, r)) if run.y_kind == CLASSES else -1
+    """The class of the block's sample r, or -1 where it has a row of targets; classes lie in the launch's order."""
+    return load_int(run.y + 8 * place_of(run, r)) if run.y_kind == CLASSES else -1
 
 
 @njit
@@ -168,7 +171,7 @@ def weight_of(one, run, r):
 def targets_at(one, run, layer, r):
     """The address of the block's sample r's row of targets: its own, or its class's."""
     if run.y_kind == SMOOTHED:
-        return run.class_rows + size_of(one) * load_int(run.y + 8 * sample_at(run, r)) * layer.n_out
+        return run.class_rows + size_of(one) * load_int(run.y + 8 * place_of(run, r)) * layer.n_out
     return run.y + size_of(one) * sample_at(run, r) * layer.n_out
 
 

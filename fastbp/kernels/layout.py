@@ -88,8 +88,9 @@ RUN = _record(
     "cost optimizer nesterov learning_rates "
     # squares of each tile's gradient, by columns and in all; a row of targets for each class, where smoothed
     "column_squares squares class_rows "
-    # the data: x and its kind; classes or targets; what each sample counts (0: one); the order to take the samples in
-    # (0: as they lie); whether to skip what is zero; whether x serves as it lies, and how far it is from acts
+    # the data: x and its kind; classes, in the order in which samples are taken, or targets; what each sample counts
+    # (0: one); that order (0: as they lie); whether to skip what is zero; whether x serves as it lies, and how far it
+    # is from acts
     "x x_kind y y_kind sample_weights order skip_zeros in_place x_offset "
     # samples of an epoch, where a launch has several (0: one, or a part of one); where each leaves its cost and hits
     "epoch epoch_costs epoch_hits _2 _3 "

@@ -47,6 +47,8 @@ from .memory import (
 )
 from .slices import first_input, first_word, inputs_at, words_of
 
+# Zeros are skipped among so many inputs or more: a word of a list has 64.
+FEWEST_INPUTS = 64
 # Chains of multiply-adds of a row (online.py): two vectors of 4 chains keep both FMA units busy at a latency of 4.
 CHAINS = 4
 
@@ -68,7 +70,7 @@ def every_input(run):
 def input_bits(one, run, source, row, w):
     """Which of the inputs 64 w to 64 w + 63 are not zero: from the sample's bytes, or, if 0, its row of activations.
 
-    The last inputs may be fewer: then the last 64 bytes are looked at (kernels skip zeros of 64 inputs or more).
+    The last inputs may be fewer: then the last 64 bytes are looked at (there are FEWEST_INPUTS or more).
     """
     rest = min(64, run.n_in - 64 * w)
     if rest == 64:

@@ -141,7 +141,7 @@ def activate_layer(one, run, layers, l, r0, r1, j0, j1):  # noqa: E741
 def finish_rows(one, run, layer, r0, r1):
     """Softmax, and the outputs where they are asked for: what needs the last layer's whole rows."""
     size = size_of(one)
-    for r in range(r0, r1):
+    for r in range(r0, r1 if layer.activation == SOFTMAX or run.what == FORWARD else r0):
         a = run.acts + size * (layer.a + r * layer.ld)
         if layer.activation == SOFTMAX:
             softmax_row(one, a, layer.n_out, layer.width)
