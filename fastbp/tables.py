@@ -101,8 +101,13 @@ class Shape:
         return leading_dimension(64 * self.slice_words, self.dtype.itemsize) if self.has_slices else 0
 
     def chunk_rows(self, batch: int) -> int:
-        """About how many samples of a batch are a chunk."""
+        """About how many samples of a batch are a chunk.
+
+        Where the inputs are cut into slices, so are the samples: each of two threads takes one chunk through the rest.
+        """
         least = max(CHUNK_ROWS, int(CHUNK_SECONDS / self.sample_seconds))
+        if self.slices(batch) > 1:
+            return max(least, -(-batch // SLICES))
         return min(MOST_CHUNK_ROWS, max(least, min(batch, self.block_rows) // 8))
 
     def is_chunk(self, rows: int) -> bool:

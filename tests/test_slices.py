@@ -12,7 +12,7 @@ from launched import train
 
 from fastbp import SGD, Adam, Dense, Dropout, Network, Trainer, _threads
 from fastbp.kernels.layout import DELTA, PANEL, TILE_NUMBERS
-from fastbp.tables import PART_ROWS, SLICED_INPUTS
+from fastbp.tables import PART_ROWS, SLICED_INPUTS, Shape
 from fastbp.workspace import Workspace
 
 TOLERANCE = {"float64": 1e-11, "float32": 2e-5}  # as in test_gradients
@@ -168,11 +168,22 @@ def test_a_teams_member_has_the_tiles_of_its_slice() -> None:
         assert max(first) < 400 == min(second)
 
 
+@pytest.mark.parametrize(("batch", "chunks"), [(35, 1), (36, 2), (100, 2), (239, 2)])
+def test_a_sliced_batch_has_a_chunk_for_each_of_two_threads(batch: int, chunks: int) -> None:
+    """But where it is small: then half of it is not worth a chunk."""
+    workspace = Workspace(Network(784, [Dense(16), Dense(16), Dense(10)])._shape, batch)
+    workspace.point_at(np.zeros((batch, 784), np.uint8), np.zeros((batch, 10), np.float32))
+    workspace.prepare(DELTA, batch, np.zeros(13002, np.float32))
+    workspace.launch(0, batch, 1)
+    assert (workspace["slices"], workspace["chunks"]) == (2, chunks)
+
+
 @pairs_of_threads
 @pytest.mark.parametrize("chunks", [1, 2, 3, 5])
-def test_every_chunk_goes_on_once(chunks: int, rng: np.random.Generator) -> None:
+def test_every_chunk_goes_on_once(chunks: int, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whichever slice of a chunk is done last: costs and hits of a team are those of one thread, batch after batch."""
     n = 24 * chunks
+    monkeypatch.setattr(Shape, "chunk_rows", lambda self, batch: 24)
     x, y = data("uint8", 6 * n, ODD, rng)
     network = Network(ODD, [Dense(40), Dense(3, "softmax")], seed=1)
     found = []
