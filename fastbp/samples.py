@@ -85,13 +85,15 @@ class Samples:
     def _classes_for(self, batch_size: int) -> tuple[int, int]:
         """The address of the classes by which batches are to be sorted, and how many there are; zeros for none.
 
-        They are where lists of inputs are possible, and a group may have some samples of one class. Whether these
-        inputs have many zeros is left out: else bits would depend on that.
+        They are where lists of inputs are possible, and a batch has half a group of each class. Whether these inputs
+        have many zeros is left out: else bits would depend on that.
         """
-        if batch_size < 2 * GROUP or self.inputs.shape[1] < FEWEST_INPUTS:
+        most = 2 * batch_size // GROUP
+        n_out = 1 if self.targets.ndim == 1 else self.targets.shape[1]
+        if max(4, n_out) > most or self.inputs.shape[1] < FEWEST_INPUTS:
             return 0, 0
         classes, n_classes = self._classes
-        return (classes.ctypes.data, n_classes) if batch_size >= GROUP // 2 * n_classes else (0, 0)
+        return (classes.ctypes.data, n_classes) if n_classes <= most else (0, 0)
 
     @lazy
     def _classes(self) -> tuple[np.ndarray, int]:

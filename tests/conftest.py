@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from reference import Reference
 
 import fastbp
+from fastbp import pace
 
 pytest_plugins = ["cli_runs"]
 
@@ -21,6 +22,12 @@ Build = Callable[..., tuple["fastbp.Network", Reference]]
 def rng() -> np.random.Generator:
     """The same numbers for every test."""
     return np.random.default_rng(2024)
+
+
+@pytest.fixture
+def slices_of_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the trainer come back to Python after every mini-batch."""
+    monkeypatch.setattr(pace.Pace, "choose", lambda self, batch_size: (1, batch_size))
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastbp import SGD, Dense, History, Network, Trainer, pace
+from fastbp import SGD, Dense, History, Network, Trainer
 from fastbp.callbacks import Callback, Checkpoint, CSVLogger, EarlyStopping, LambdaCallback, ProgressBar
 
 X = np.random.default_rng(0).normal(size=(40, 5))
@@ -27,12 +27,6 @@ def make(**options: Any) -> Trainer:
     """A trainer of four mini-batches an epoch."""
     network = Network(5, [Dense(6, "tanh"), Dense(3, "softmax")], seed=0)
     return Trainer(network, SGD(0.1, momentum=0.9), **{"batch_size": 10, **options})
-
-
-@pytest.fixture
-def slices_of_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the trainer come back to Python after every mini-batch."""
-    monkeypatch.setattr(pace.Pace, "choose", lambda self, batch_size: (1, batch_size))
 
 
 class Recorder(Callback):

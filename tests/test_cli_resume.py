@@ -10,16 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from fastbp import Network, Trainer, cli, pace
+from fastbp import Network, Trainer, cli
 
 if TYPE_CHECKING:
     from cli_runs import Refused, Train
 
 
-@pytest.fixture(autouse=True)
-def slices_of_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the trainer come back to Python after every mini-batch."""
-    monkeypatch.setattr(pace.Pace, "choose", lambda self, batch_size: (1, batch_size))
+pytestmark = pytest.mark.usefixtures("slices_of_one_batch")
 
 
 @pytest.fixture

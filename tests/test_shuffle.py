@@ -11,6 +11,8 @@ from math import factorial, sqrt
 import numpy as np
 import pytest
 
+from fastbp import SGD, Dense, History, Network, Trainer
+from fastbp.callbacks import LambdaCallback
 from fastbp.samples import Samples
 
 
@@ -93,10 +95,10 @@ def test_samples_of_a_batch_stand_in_the_order_of_their_classes(kind: str, rows:
             np.testing.assert_array_equal(classes, np.sort(classes))
 
 
-@pytest.mark.parametrize(("n_in", "batch_size"), [(63, 30), (64, 15)])
-def test_they_do_not_where_nothing_is_gained(n_in: int, batch_size: int) -> None:
-    """Too few inputs for lists, or too few samples of a class in a batch."""
-    full = digits(500)
+@pytest.mark.parametrize(("n_in", "batch_size", "kind"), [(63, 30, "classes"), (64, 15, "classes"), (64, 15, "column")])
+def test_they_do_not_where_nothing_is_gained(n_in: int, batch_size: int, kind: str) -> None:
+    """Too few inputs for lists, too few samples of a class in a batch, or a batch of less than two groups."""
+    full = digits(500, kind)
     samples = Samples(full.inputs[:, :n_in], full.targets)
     plain, others = (samples.order(np.random.default_rng(5), 2, size) for size in (0, batch_size))
     np.testing.assert_array_equal(plain, others)
@@ -123,3 +125,28 @@ def test_an_epoch_goes_on_with_other_batches_and_no_sample_comes_twice(before: i
             assert (np.diff(digits(500).targets[batch]) >= 0).all()
     later = samples.order(np.random.default_rng(5), 1, after, done + after)
     np.testing.assert_array_equal(later, rest)
+
+
+def test_targets_of_more_outputs_than_a_batch_has_room_for_are_not_looked_at() -> None:
+    """An autoencoder's, say: to find the largest of each row would take longer than an epoch."""
+    samples = Samples(np.zeros((500, 64)), np.zeros((500, 64)))
+    samples.order(np.random.default_rng(5), 1, 100)
+    assert "_classes" not in vars(samples)
+    assert samples.order(np.random.default_rng(5), 1, 256) is not None
+    assert "_classes" in vars(samples)
+
+
+@pytest.mark.usefixtures("slices_of_one_batch")
+@pytest.mark.parametrize("sizes", [(8, 16), (16, 8), (24, 32), (1, 20)])
+def test_a_training_whose_batches_change_within_an_epoch_takes_every_sample_once(sizes: tuple[int, int]) -> None:
+    """Sample i has an input of its own, so that row i of W moves when it is taken."""
+
+    def change(trainer: Trainer, history: History) -> None:
+        trainer.batch_size = sizes[1]
+
+    network = Network(144, [Dense(3, "softmax")], dtype="float64")
+    before = network.weights[0].copy()
+    trainer = Trainer(network, SGD(1.0), batch_size=sizes[0], seed=1)
+    trainer.fit(np.eye(144), np.arange(144) % 3, epochs=1, callbacks=[LambdaCallback(on_slice_end=change)])
+    assert trainer.updates == 1 + -(-(144 - sizes[0]) // sizes[1])
+    assert (np.abs(network.weights[0] - before).sum(axis=1) > 1e-3).all()

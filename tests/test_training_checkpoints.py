@@ -29,7 +29,6 @@ from fastbp import (
     Trainer,
     archive,
     optimizers,
-    pace,
     schedules,
 )
 from fastbp.callbacks import Checkpoint, EarlyStopping, LambdaCallback
@@ -49,10 +48,7 @@ def make(optimizer: str = "adam", hidden: int = 6, dtype: str = "float32", **opt
     return Trainer(network, OPTIMIZERS[optimizer](), **{"batch_size": 10, "seed": 7, **options})
 
 
-@pytest.fixture(autouse=True)
-def slices_of_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the trainer come back to Python after every mini-batch, so that checkpoints are within epochs, too."""
-    monkeypatch.setattr(pace.Pace, "choose", lambda self, batch_size: (1, batch_size))
+pytestmark = pytest.mark.usefixtures("slices_of_one_batch")
 
 
 def saves(folder: Path) -> LambdaCallback:
