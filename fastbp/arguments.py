@@ -116,11 +116,21 @@ def targets(y: ArrayLike, n: int, n_out: int, cost: str, dtype: np.dtype, single
         whole = array[array != np.rint(array)] if np.isfinite(array).all() else array[~np.isfinite(array)]
         if len(whole):
             raise ValueError(f"y: got class {whole[0]}, expected whole numbers from 0 to {n_out - 1}")
-    low, high = array.min(), array.max()
+    check_classes(array, n_out)
+    return np.ascontiguousarray(array, np.int64)
+
+
+def check_classes(classes: np.ndarray, n_out: int) -> None:
+    """Refuse classes that there are no outputs for: kernels would take them for addresses.
+
+    Examples
+    --------
+    >>> check_classes(np.array([0, 2, 1]), 3)
+    """
+    low, high = classes.min(), classes.max()
     if low < 0 or high >= n_out:
         bad = low if low < 0 else high
         raise ValueError(f"y: got class {bad}, expected whole numbers from 0 to {n_out - 1}")
-    return np.ascontiguousarray(array, np.int64)
 
 
 def parameters(argument: str, given: ArrayLike, n: int, dtype: np.dtype) -> np.ndarray:
@@ -279,7 +289,7 @@ def cost(name: str | None, activation: str) -> str:
     suited = next((cost for cost, after in GOES_WITH.items() if activation in after), None)
     if name is None:
         return suited or "half_sum_of_squares"
-    if name not in COSTS:
+    if name not in list(COSTS):
         raise unknown_name("cost", name, COSTS)
     if name in GOES_WITH and name != suited:
         expected = " or ".join(GOES_WITH[name])

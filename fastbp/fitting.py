@@ -221,6 +221,8 @@ class Fit:
         samples = self.samples
         self._order = samples.order(rng, epochs, trainer.batch_size, place.done)
         self._targets = samples.targets_in(self._order)
+        if self._targets.ndim == 1:  # a callback may have written to y, and a wrong class could crash a kernel
+            arguments.check_classes(self._targets, trainer.network._shape.sizes[-1])
         self.workspace.point_at(samples.inputs, self._targets, self._order, samples.weights)
         self.workspace.prepare(DELTA, trainer.batch_size, trainer.network._theta)
         self.workspace.expect_epochs(epochs, self.run.samples)

@@ -10,7 +10,7 @@ import numpy as np
 
 from .errors import unknown_name
 from .kernels.activations import CODES
-from .scalars import count, positive
+from .scalars import count, flag, positive
 
 # name -> (standard deviation or limit of the weights, from n_in and n_out; whether normal). Limits are for uniform.
 INITIALIZERS: dict[str, tuple[Callable[[int, int], float], bool]] = {
@@ -93,13 +93,11 @@ class Dense:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "n", count("Dense n", self.n))
-        if self.activation is not None and self.activation not in CODES:
+        if self.activation is not None and self.activation not in list(CODES):  # also where it cannot be hashed
             raise unknown_name("activation", self.activation, CODES)
-        if self.initializer not in INITIALIZERS:
+        if self.initializer not in list(INITIALIZERS):
             raise unknown_name("initializer", self.initializer, INITIALIZERS)
-        if not isinstance(self.bias, (bool, np.bool_)):
-            raise TypeError(f"bias: got {self.bias!r}, expected True or False")
-        object.__setattr__(self, "bias", bool(self.bias))
+        object.__setattr__(self, "bias", flag("bias", self.bias))
         object.__setattr__(self, "dropout", positive("dropout", self.dropout, zero=True, below=1))
 
     def initial_weights(self, n_in: int, rng: np.random.Generator) -> np.ndarray:

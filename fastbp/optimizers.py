@@ -14,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 
 from .kernels import update
-from .scalars import positive
+from .scalars import flag, positive
 
 Schedule = Callable[[int], float]
 
@@ -125,7 +125,7 @@ class SGD(Optimizer):
 
     def _check(self) -> None:
         positive("momentum", self.momentum, zero=True, below=1)
-        if self.nesterov and not self.momentum:
+        if flag("nesterov", self.nesterov) and not self.momentum:
             raise ValueError("nesterov: got True with momentum 0, expected a momentum above 0")
 
     def hyperparameters(self) -> dict[str, float]:

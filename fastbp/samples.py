@@ -73,14 +73,16 @@ class Samples:
         return order if self.rows is None else self.rows[order]
 
     def targets_in(self, order: np.ndarray | None) -> np.ndarray:
-        """The targets as kernels want them with this order: classes in it, and rows of numbers as they lie.
+        """The targets as kernels want them: a copy of classes, in this order, and rows of numbers as they lie.
 
         Examples
         --------
         >>> Samples(np.zeros((3, 2)), np.array([7, 8, 9])).targets_in(np.array([2, 0, 1]))
         array([9, 7, 8])
         """
-        return self.targets if order is None or self.targets.ndim > 1 else self.targets.take(order)
+        if self.targets.ndim > 1:
+            return self.targets
+        return self.targets.copy() if order is None else self.targets.take(order)
 
     def _classes_for(self, batch_size: int) -> tuple[int, int]:
         """The address of the classes by which batches are to be sorted, and how many there are; zeros for none.

@@ -1,4 +1,4 @@
-"""Numbers that a user gives, checked: whole ones, and those above a bound."""
+"""Numbers that a user gives, checked: whole ones, those above a bound, and True and False."""
 
 from __future__ import annotations
 
@@ -45,3 +45,16 @@ def positive(argument: str, value: Any, *, zero: bool = False, below: float = ma
     if not (0 < value < below or (zero and value == 0)):
         raise ValueError(f"{argument}: got {value!r}, expected {wanted}")
     return float(value)
+
+
+def flag(argument: str, value: Any) -> bool:
+    """``value`` as a bool, or an error that names the argument: of a string, say, which would be true.
+
+    Examples
+    --------
+    >>> flag("shuffle", np.False_)
+    False
+    """
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{argument}: got {value!r}, expected True or False")
+    return bool(value)

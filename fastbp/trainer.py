@@ -23,7 +23,7 @@ from .model import Network, require_network
 from .optimizers import OPTIMIZERS, Adam, Optimizer
 from .progress import ProgressBar
 from .samples import Samples, hold_out
-from .scalars import count, positive
+from .scalars import count, flag, positive
 from .state import Place, State
 
 # Kernels add a batch's samples to a place, in 64 bits.
@@ -106,7 +106,7 @@ class Trainer:
         self._network, self._optimizer = network, _of_kind(Adam() if optimizer is None else optimizer)
         self.batch_size = batch_size
         self.n_threads = n_threads
-        self.shuffle = bool(shuffle)
+        self.shuffle = flag("shuffle", shuffle)
         given = {"clip_norm": clip_norm, "clip_sample_norm": clip_sample_norm, "max_norm": max_norm}
         self.limits = {name: None if value is None else positive(name, value) for name, value in given.items()}
         self.label_smoothing = positive("label_smoothing", label_smoothing, zero=True, below=1)

@@ -124,6 +124,30 @@ def test_after_an_error_the_others_end_and_the_training_can_go_on(hook: str) -> 
 
 
 @pytest.mark.usefixtures("slices_of_one_batch")
+@pytest.mark.parametrize("options", [{}, {"label_smoothing": 0.1}, {"shuffle": False}, {"batch_size": 40}])
+def test_what_a_callback_writes_into_y_counts_from_the_next_epoch_on(options: dict[str, Any]) -> None:
+    y, again = Y.copy(), (Y + 1) % 3
+    changes = [LambdaCallback(on_slice_end=lambda *_: y.__setitem__(slice(None), again))]
+    changing, plain = make(**options), make(**options)
+    changing.fit(X, y, epochs=2, callbacks=changes)
+    for classes in (Y, again):
+        plain.fit(X, classes, epochs=1)
+    np.testing.assert_array_equal(changing.network.get_parameters(), plain.network.get_parameters())
+
+
+@pytest.mark.parametrize("options", [{}, {"label_smoothing": 0.1}, {"shuffle": False}])
+@pytest.mark.parametrize("bad", [3, -1, 1 << 40])
+def test_a_class_that_there_is_not_reaches_no_kernel(bad: int, options: dict[str, Any]) -> None:
+    """It is an address that there is not."""
+    y, trainer, plain = Y.copy(), make(**options), make(**options)
+    with pytest.raises(ValueError, match=f"y: got class {bad}, expected whole numbers from 0 to 2"):
+        trainer.fit(X, y, epochs=2, callbacks=[lambda *_: y.fill(bad)])
+    assert trainer.history.ended_by == "ValueError"
+    plain.fit(X, Y, epochs=1)
+    np.testing.assert_array_equal(trainer.network.get_parameters(), plain.network.get_parameters())
+
+
+@pytest.mark.usefixtures("slices_of_one_batch")
 def test_an_epoch_that_was_left_unfinished_goes_on() -> None:
     trainer, alone, recorder = make(), make(), Recorder()
 

@@ -158,7 +158,11 @@ def test_messages_say_what_was_got_and_what_would_do(network: Network) -> None:
         (lambda: Dense(1.5), "n"),
         (lambda: Dense("16"), "n"),
         (lambda: Dense(3, 7), "activation"),
+        (lambda: Dense(3, ["relu"]), "activation"),
         (lambda: Dense(3, initializer=None), "initializer"),
+        (lambda: Dense(3, initializer={}), "initializer"),
+        (lambda: Dense(3, bias="no"), "bias"),
+        (lambda: Network(4, [Dense(3, "softmax")], cost=["cross_entropy"]), "cost"),
     ],
 )
 def test_bad_networks(build: Callable[[], object], argument: str) -> None:
@@ -195,6 +199,8 @@ def test_unknown_names_get_the_nearest_known_one(build: Callable[[], object], ar
         ({"batch_size": 2.5}, "batch_size"),
         ({"batch_size": "100"}, "batch_size"),
         ({"batch_size": None}, "batch_size"),
+        ({"shuffle": "no"}, "shuffle"),
+        ({"shuffle": None}, "shuffle"),
         ({"n_threads": 0}, "n_threads"),
         ({"n_threads": -1}, "n_threads"),
         ({"n_threads": 1.5}, "n_threads"),
@@ -299,6 +305,11 @@ def test_bad_settings_of_one_optimizer(optimizer: Callable[..., object], argumen
 )
 def test_averages_that_never_forget(optimizer: Callable[..., object], argument: str) -> None:
     refuse(lambda: optimizer(learning_rate=0.1, **{argument: 1.0}), argument)
+
+
+@pytest.mark.parametrize("value", ["no", 1, None, []])
+def test_nesterov_is_true_or_false(value: Any) -> None:
+    refuse(lambda: SGD(0.1, momentum=0.9, nesterov=value), "nesterov")
 
 
 @pytest.mark.parametrize("rate", [-0.1, NAN, INF, "fast", None, (0.1, 0.2)])
