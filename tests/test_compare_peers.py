@@ -203,6 +203,19 @@ def test_a_worker_is_out_of_reach_of_ctrl_c_and_one_that_dies_is_named(tmp_path:
     assert said == ["tiny: numpy/1 left out: its process ended with status -9"]
 
 
+def test_a_turn_does_not_time_its_first_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What others' turns pushed out of the caches comes back in it."""
+    clock, asked = [0.0], []
+
+    def train(epochs: int, shuffle: bool) -> None:
+        clock[0] += epochs * (3.0 if asked else 100.0)
+        asked.append((epochs, shuffle))
+
+    monkeypatch.setattr(worker.time, "perf_counter", lambda: clock[0])
+    assert worker.turn(SimpleNamespace(train=train), replace(TINY, repeats=5)) == 3.0
+    assert asked == [(1, True), (5, True)]
+
+
 def test_a_peer_with_more_threads_is_not_compared_with_fastbp_on_fewer() -> None:
     assert [(row["threads"], row["best"], row["ratio"]) for row in measure.ratios(RECORD)] == [
         (1, "jax/1", pytest.approx(4.0)),
