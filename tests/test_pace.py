@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fastbp.pace import MORE_PAY, SLICE_SECONDS, TRIAL_BATCHES, TRIAL_SHARE, Pace
+from fastbp.pace import DOWN_SHARE, MORE_PAY, SLICE_SECONDS, TRIAL_BATCHES, TRIAL_SHARE, Pace
 
 GUESS = 1e3  # samples a second: so few that a trial has as many batches as any has
 
@@ -39,11 +39,28 @@ def test_more_threads_have_to_pay(gain: float, threads: int) -> None:
     assert samples == pytest.approx({1: 1.0, 2: gain}[threads] * 1e6 * SLICE_SECONDS, rel=1e-3)
 
 
-def test_the_others_are_tried_again_now_and_then() -> None:
-    pace, one = measured({2: 2e6, 1: 1e6}, seconds=0.01), 0.0
-    for _ in range(200):
+@pytest.mark.parametrize(("gain", "least", "share"), [(2.0, 0.0, DOWN_SHARE), (0.5, DOWN_SHARE, TRIAL_SHARE)])
+def test_the_others_are_tried_again_now_and_then(gain: float, least: float, share: float) -> None:
+    rates = {2: gain * 1e6, 1: 1e6}
+    pace, tried = measured(rates, seconds=0.01), 0.0
+    for _ in range(2000):
         threads, samples = pace.choose(100)
-        seconds = samples / (threads * 1e6)
+        seconds = samples / rates[threads]
         pace.record(threads, samples, seconds)
-        one += seconds * (threads == 1)
-    assert 0 < one < 2 * TRIAL_SHARE * pace._seconds
+        tried += seconds * (rates[threads] < max(rates.values()))
+    assert least * pace._seconds < tried < 1.5 * share * pace._seconds
+
+
+def test_slices_much_shorter_than_a_trial_do_not_decide() -> None:
+    pace = measured({2: 2e6, 1: 1e6})
+    for _ in range(3):  # as long as waking up takes
+        pace.record(2, 100, 0.001)
+    pace._trial_seconds = pace._seconds
+    assert pace.choose(100)[0] == 2
+
+
+def test_where_all_slices_are_short_they_do() -> None:
+    pace = measured({2: 1e5, 1: 2e5}, seconds=0.001)
+    assert pace._rates()[1] == 1
+    pace.record(2, 400, 0.001)
+    assert pace._rates()[1] == 2
