@@ -105,10 +105,10 @@ class Shape:
 
         Where the inputs are cut into slices, so are the samples: each of two threads takes one chunk through the rest.
         """
-        least = max(CHUNK_ROWS, int(CHUNK_SECONDS / self.sample_seconds))
+        least, rows = max(CHUNK_ROWS, int(CHUNK_SECONDS / self.sample_seconds)), min(batch, self.block_rows)
         if self.slices(batch) > 1:
-            return max(least, -(-batch // SLICES))
-        return min(MOST_CHUNK_ROWS, max(least, min(batch, self.block_rows) // 8))
+            return max(least, -(-rows // SLICES))
+        return min(MOST_CHUNK_ROWS, max(least, rows // 8))
 
     def is_chunk(self, rows: int) -> bool:
         """Whether so few samples are a single chunk."""

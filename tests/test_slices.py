@@ -178,6 +178,14 @@ def test_a_sliced_batch_has_a_chunk_for_each_of_two_threads(batch: int, chunks: 
     assert (workspace["slices"], workspace["chunks"]) == (2, chunks)
 
 
+@pytest.mark.parametrize("batch", [300, 500, 1000])
+def test_so_has_each_block_of_a_batch_that_is_larger_than_one(batch: int) -> None:
+    """One thread alone took every block through the later layers: two took 1.25 times as long."""
+    shape = Network(784, [Dense(128), Dense(64), Dense(10)])._shape
+    assert (shape.block_rows, shape.slices(batch)) == (264, 2)
+    assert shape.chunk_rows(batch) == shape.block_rows / 2
+
+
 @pairs_of_threads
 @pytest.mark.parametrize("chunks", [1, 2, 3, 5])
 def test_every_chunk_goes_on_once(chunks: int, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
