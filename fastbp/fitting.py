@@ -192,7 +192,7 @@ class Fit:
             took = time.perf_counter() - begun
             self.pace.record(threads, stop - place.done, took)
             cost, correct = self.workspace.totals()
-            trainer.place = Place(stop, cost, correct, place.seconds + took, place.generator)
+            trainer.place = replace(place, done=stop, cost=cost, correct=correct, seconds=place.seconds + took)
             if stop >= n:
                 self._end_epochs(*(self.workspace.epoch_totals() if epochs > 1 else ([cost], [correct])))
             self._count()
@@ -216,9 +216,10 @@ class Fit:
             trainer._rng.bit_generator.state = place.generator
         else:
             place.generator = dict(trainer._rng.bit_generator.state)
-        # The order within a batch does not matter, so one batch of everything needs none.
-        rng = trainer._rng if trainer.shuffle and trainer.batch_size < self.run.samples else None
-        samples = self.samples
+        if not place.done or place.shuffled is None:
+            # The order within a batch does not matter, so one batch of everything needs none.
+            place.shuffled = trainer.shuffle and trainer.batch_size < self.run.samples
+        samples, rng = self.samples, trainer._rng if place.shuffled else None
         self._order = samples.order(rng, epochs, trainer.batch_size, place.done)
         self._targets = samples.targets_in(self._order)
         if self._targets.ndim == 1:  # a callback may have written to y, and a wrong class could crash a kernel

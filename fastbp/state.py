@@ -42,6 +42,8 @@ class Place:
         Their summed cost, how many were classified right, and how long it took.
     generator : dict
         State of the generator before it drew the epoch's order.
+    shuffled : bool, optional
+        Whether its order was drawn, whatever the trainer's settings have become since; None where nothing tells.
     """
 
     done: int = 0
@@ -49,6 +51,7 @@ class Place:
     correct: int = 0
     seconds: float = 0.0
     generator: dict[str, Any] = field(default_factory=dict)
+    shuffled: bool | None = None
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -43,6 +44,36 @@ def test_ctrl_c_between_epochs_and_another_fit_are_the_uninterrupted_run(data: t
     assert trainer.fit(*data, epochs=4, callbacks=[interrupt]).interrupted
     assert not trainer.fit(*data, epochs=2).interrupted
     np.testing.assert_array_equal(whole.get_parameters(), stopped.get_parameters())
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"shuffle": True}, {"shuffle": False}),
+        ({"shuffle": False}, {"shuffle": True}),
+        ({"batch_size": 3}, {"batch_size": 100}),
+        ({"batch_size": 3}, {"batch_size": 1}),
+    ],
+)
+@pytest.mark.parametrize("through_a_file", [False, True])
+def test_an_epoch_under_way_has_every_sample_once_whatever_is_set_meanwhile(
+    before: dict[str, int], after: dict[str, int], through_a_file: bool, slices_of_one_batch: None, tmp_path: Path
+) -> None:
+    """Sample k has input k alone, so its row of W tells how often it came: with a rate of 1, once is 1 / batch."""
+    n = 12
+    network = fastbp.Network(n, [fastbp.Dense(1, "identity", initializer="zeros", bias=False)], "half_sum_of_squares")
+    trainer = fastbp.Trainer(network, fastbp.SGD(1.0), **({"batch_size": 3} | before))  # type: ignore[arg-type]
+    x, y = np.eye(n), np.ones(n)
+    trainer.fit(x, y, epochs=1, max_seconds=1e-9)
+    assert trainer.place.done == 3
+    if through_a_file:
+        trainer.save(tmp_path / "run.npz")
+        trainer = fastbp.Trainer.load(tmp_path / "run.npz")
+    for name, value in after.items():
+        setattr(trainer, name, value)
+    trainer.fit(x, y, epochs=1)
+    size = min(trainer.batch_size, 9)
+    assert sorted(trainer.network.weights[0][:, 0]) == pytest.approx(sorted([1 / 3] * 3 + [1 / size] * 9))
 
 
 def test_a_weight_matrix_cannot_be_detached_by_mistake() -> None:
