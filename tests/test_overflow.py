@@ -43,3 +43,23 @@ def test_what_an_overflow_left_behind_reaches_nobody(kind: str, n: int, rng: np.
     network.set_parameters(theta)
     want = fastbp.Network(100, layers, cost="half_sum_of_squares", dtype="float32", seed=1).gradient(x[:n], y[:n])
     np.testing.assert_array_equal(network.gradient(x[:n], y[:n]).flat, want.flat)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "n_hidden", "n_out"), [(1, 5, 10), (16, 260, 300)], ids=["online", "few samples of a wide network"]
+)
+@pytest.mark.parametrize("limits", [{}, {"clip_norm": 1e-2}])
+def test_softmax_of_numbers_far_below_zero_leaves_the_padding_alone(
+    batch_size: int, n_hidden: int, n_out: int, limits: dict[str, float], rng: np.random.Generator
+) -> None:
+    """What all of a row's z have in common makes no difference; in the padding z is 0, and exp(0 + 800) infinite."""
+    x, y = rng.normal(size=(32, 4)), rng.integers(0, n_out, 32)
+    trained = []
+    for offset in (0.0, -800.0):
+        layers = [fastbp.Dense(n_hidden, "tanh"), fastbp.Dense(n_out, "softmax")]
+        network = fastbp.Network(4, layers, dtype="float64", seed=1)
+        network.biases[-1][:] += offset
+        fastbp.Trainer(network, fastbp.SGD(0.5), batch_size=batch_size, **limits).fit(x, y, epochs=2)  # type: ignore[arg-type]
+        network.biases[-1][:] -= offset
+        trained.append(network.get_parameters())
+    np.testing.assert_allclose(trained[1], trained[0], rtol=1e-6, atol=1e-9)

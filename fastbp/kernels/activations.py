@@ -10,7 +10,7 @@ import math
 
 from .._jit import inlined, njit
 from .functions import exp, expm1, log1p, sigmoid, tanh
-from .memory import first_lanes, lanes_of, largest_lane, load, load_first, load_scalar, number, size_of, store
+from .memory import first_of, lanes_of, largest_lane, load, load_first, load_scalar, number, size_of, store
 from .simd import absolute, fma, where_negative
 
 SIGMOID, TANH, RELU, LEAKY_RELU, ELU, SOFTPLUS, GELU, IDENTITY, SOFTMAX, EXP = range(10)
@@ -115,7 +115,7 @@ def softmax_row(one, a, n, width):
     for j in range(n):
         total += load_scalar(one, a + j * size)
     for j in range(0, width, lanes):
-        store(load(one, a + j * size) / total * first_lanes(one, n - j), a + j * size)
+        store(first_of(load(one, a + j * size) / total, n - j), a + j * size)
 
 
 @njit

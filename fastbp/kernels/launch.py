@@ -51,25 +51,21 @@ def call_member(tc: Any, work: Any, at: Any, member: Any) -> Any:
     return types.void(*[types.int64] * 3), codegen
 
 
-@intrinsic
-def stages_of(tc: Any, at: Any) -> Any:
-    """The STAGE records at an address."""
-    pointer = types.CPointer(from_dtype(STAGE))
-    return pointer(types.int64), lambda ctx, b, sig, args: b.inttoptr(args[0], ctx.get_value_type(pointer))
+def _records(kind: Any) -> Any:
+    """A function of an address: the records of a kind there.
+
+    Drivers get plain ints: numba takes 10 us to look at a record array's type.
+    """
+
+    @intrinsic
+    def records(tc: Any, at: Any) -> Any:
+        pointer = types.CPointer(from_dtype(kind))
+        return pointer(types.int64), lambda ctx, b, sig, args: b.inttoptr(args[0], ctx.get_value_type(pointer))
+
+    return records
 
 
-@intrinsic
-def layers_of(tc: Any, at: Any) -> Any:
-    """The LAYER records at an address."""
-    pointer = types.CPointer(from_dtype(LAYER))
-    return pointer(types.int64), lambda ctx, b, sig, args: b.inttoptr(args[0], ctx.get_value_type(pointer))
-
-
-@intrinsic
-def run_pointer(tc: Any, at: Any) -> Any:
-    """The RUN record at an address. Drivers get a plain int: numba takes 10 us to look at a record array's type."""
-    pointer = types.CPointer(from_dtype(RUN))
-    return pointer(types.int64), lambda ctx, b, sig, args: b.inttoptr(args[0], ctx.get_value_type(pointer))
+stages_of, layers_of, run_pointer = _records(STAGE), _records(LAYER), _records(RUN)
 
 
 # ---------------------------------------------------------------- from stage to stage

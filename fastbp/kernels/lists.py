@@ -67,20 +67,6 @@ def every_input(run):
 
 
 @njit
-def input_bits(one, run, source, row, w):
-    """Which of the inputs 64 w to 64 w + 63 are not zero: from the sample's bytes, or, if 0, its row of activations.
-
-    The last inputs may be fewer: then the last 64 bytes are looked at (there are FEWEST_INPUTS or more).
-    """
-    rest = min(64, run.n_in - 64 * w)
-    if rest == 64:
-        return nonzero_byte_bits(source + 64 * w) if source else nonzero_bits(one, row + size_of(one) * 64 * w)
-    if source:
-        return (nonzero_byte_bits(source + run.n_in - 64) >> (64 - rest)) & ((1 << rest) - 1)
-    return nonzero_bits(one, row + size_of(one) * 64 * w) & ((1 << rest) - 1)
-
-
-@njit
 def inputs_of(one, run, piece, group):
     """Where the inputs of a slice and a group stand, 8 to an entry."""
     return run.listed + size_of(one) * GROUP * 64 * run.list_words * (piece * (run.block // GROUP) + group)
@@ -188,12 +174,15 @@ def list_sample(one, run, layer):
     row, source = run.acts + size * layer.a_in, load_int(run.sources)
     packed = row + size * layer.ld_in  # one sample leaves the next row free
     for w in range(words):
-        bits = input_bits(one, run, source, row, w)
+        start = min(64 * w + 64, run.n_in) - 64  # the last inputs may be fewer; there are FEWEST_INPUTS or more
+        missing = 64 * w - start
+        bits = (nonzero_byte_bits(source + start) if source else nonzero_bits(one, row + size * start)) >> missing
+        if missing:
+            bits &= (1 << (64 - missing)) - 1
         store_int(entry, begins + 8 * w)
         store_places(bits, 64 * w, places + 2 * entry)
         if COMPRESSES and source:
-            missing = max(0, 64 * w + 64 - run.n_in)
-            compress_bytes(bits << missing, source + 64 * w - missing, packed + entry)
+            compress_bytes(bits << missing, source + start, packed + entry)
         entry += count_bits(bits)
     store_int(entry, begins + 8 * words)
     store_int(0, places + 2 * entry)

@@ -161,13 +161,6 @@ def through_inputs(one, run, layer, before, r0, r1, j0, j1):
 
 
 @njit
-def backward_layer(one, run, layer, before, r0, r1, j0, j1):
-    """delta_before = (delta W^T) f'(z_before) for rows r0 to r1, columns j0 to j1 of the layer before."""
-    dense_delta(one, run, layer, before, r0, r1, j0, j1)
-    through_inputs(one, run, layer, before, r0, r1, j0, j1)
-
-
-@njit
 def panel_columns(width, panel):
     """The columns of a panel."""
     return PANEL * panel, min(PANEL * (panel + 1), width)
@@ -250,7 +243,8 @@ def samples(theta, run_at, layers_at, tiles_at, task):
             continue
         before = layers[l - 1]
         j0, j1 = panel_columns(before.width, task) if stage.by_columns else (0, before.width)
-        backward_layer(one, run, layers[l], before, r0, r1, j0, j1)
+        dense_delta(one, run, layers[l], before, r0, r1, j0, j1)
+        through_inputs(one, run, layers[l], before, r0, r1, j0, j1)
 
 
 # ---------------------------------------------------------------- phase 2
