@@ -105,10 +105,11 @@ class Samples:
         """
         targets = self.targets if self.rows is None else self.targets[self.rows]
         if targets.ndim == 1:
-            return targets.astype(np.uint8), int(targets.max()) + 1
-        n_out = targets.shape[1]
-        classes = targets.argmax(axis=1) if n_out > 1 else targets[:, 0] > targets.mean()
-        return classes.astype(np.uint8), max(2, n_out)
+            classes = targets
+        else:
+            classes = targets.argmax(axis=1) if targets.shape[1] > 1 else targets[:, 0] > targets.mean()
+        found = classes.astype(np.uint8)
+        return found, int(found.max()) + 1  # of the copy: a callback may have written to y what is no class
 
     def fingerprint(self) -> dict[str, Any]:
         """What tells these samples from others, as plain data: shapes, dtypes and checksums.

@@ -127,6 +127,18 @@ def test_an_epoch_goes_on_with_other_batches_and_no_sample_comes_twice(before: i
     np.testing.assert_array_equal(later, rest)
 
 
+@pytest.mark.parametrize("bad", [-1, 1 << 40, 300])
+def test_classes_that_there_are_not_are_sorted_too(bad: int) -> None:
+    """They are refused after the order is drawn: sorting must not take them for places, however many they seem."""
+    samples = digits(1000)
+    samples.targets[7:900:13] = bad
+    for batch_size in (100, 2000):
+        order = samples.order(np.random.default_rng(5), 1, batch_size)
+        np.testing.assert_array_equal(np.sort(order), np.arange(1000))  # type: ignore[type-var, arg-type]
+        classes, n_classes = samples._classes
+        assert classes.max() < n_classes <= 256
+
+
 def test_targets_of_more_outputs_than_a_batch_has_room_for_are_not_looked_at() -> None:
     """An autoencoder's, say: to find the largest of each row would take longer than an epoch."""
     samples = Samples(np.zeros((500, 64)), np.zeros((500, 64)))
