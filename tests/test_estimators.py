@@ -283,6 +283,34 @@ def test_sparse_x_in_slices_is_as_dense_x(
     np.testing.assert_allclose(outputs(sparse, scipy.sparse.csr_array(x)), outputs(sparse, x), rtol=1e-12)
 
 
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_a_sparse_x_may_be_wider_than_the_network(solver: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slices are written over each other: a copy in the network's dtype would stay what the first one was."""
+    x, y = data("two numbers")
+    x = np.where(np.abs(x) > 1, x, 0.0)
+    monkeypatch.setattr("fastbp.estimators.samples.SLICE_BYTES", 4 * 8 * 45)
+    models = [MLPRegressor(**QUICK | {"batch_size": 20, "solver": solver, "shuffle": False}) for _ in range(2)]
+    for model, container in zip(models, (np.asarray, scipy.sparse.csr_array), strict=True):
+        model.partial_fit(x[:40].astype(np.float32), y[:40])
+        for _ in range(3):
+            model.partial_fit(container(x), y)
+        assert model.network_.dtype == np.float32
+    np.testing.assert_allclose(models[1].network_.get_parameters(), models[0].network_.get_parameters(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("container", [np.asarray, scipy.sparse.csr_array])
+@pytest.mark.filterwarnings("error")
+def test_what_is_too_large_for_a_float32_network_is_called_that(container: Any) -> None:
+    x, y = data("two numbers")
+    model = MLPRegressor(dtype="float32", **QUICK)
+    with pytest.raises(ValueError, match="y: got a number too large for float32"):
+        model.fit(container(x), y * 1e200)
+    model.fit(container(x.astype(np.float32)), y)
+    model.set_params(dtype=None)
+    with pytest.raises(ValueError, match="got a number too large for float32|Input X contains infinity"):
+        model.partial_fit(container(x * 1e200), y)
+
+
 def test_labels_may_be_sparse() -> None:
     x, y = data("labels")
     model = MLPClassifier(**QUICK).fit(x, scipy.sparse.csr_matrix(y))

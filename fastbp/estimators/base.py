@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import sklearn.neural_network
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, is_regressor
 from sklearn.utils import check_random_state
 
@@ -17,6 +18,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
 
+from .. import arguments
 from ..hooks import as_callbacks
 from ..kernels.activations import CODES, LAST_ONLY
 from ..layers import Dense
@@ -174,8 +176,11 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]
             self._build(layers, cost, X.dtype)
         else:
             self._check_same(layers, cost)
+        dtype = self.network_.dtype
         if targets.dtype.kind == "f":
-            targets = targets.astype(self.network_.dtype, copy=False)
+            targets = arguments.converted("y", targets, dtype)
+        if issparse(X) and X.dtype.itemsize > dtype.itemsize:  # a fit on slices has to see what is written over the last
+            X = type(X)((arguments.converted("X", X.data, dtype), X.indices, X.indptr), shape=X.shape)
         samples = Samples(X, targets, weight, total)
         self._take_over_coefs()
         if self.solver == "lbfgs" or not self.early_stopping:
