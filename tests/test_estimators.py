@@ -311,6 +311,16 @@ def test_what_is_too_large_for_a_float32_network_is_called_that(container: Any) 
         model.partial_fit(container(x * 1e200), y)
 
 
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_lbfgs_that_overflows_says_so_and_keeps_the_last_good_step() -> None:
+    rng = np.random.default_rng(0)
+    x = np.c_[1.7e9 + 1e7 * rng.random(300), rng.random((300, 3))]  # a column of times, say, as it is
+    model = MLPRegressor("poisson", (20,), solver="lbfgs", random_state=0)
+    with pytest.raises(ValueError, match="Solver produced non-finite parameter weights.*large values"):
+        model.fit(x, 100 * rng.random(300))
+    assert np.isfinite(model.network_.get_parameters()).all()
+
+
 def test_labels_may_be_sparse() -> None:
     x, y = data("labels")
     model = MLPClassifier(**QUICK).fit(x, scipy.sparse.csr_matrix(y))

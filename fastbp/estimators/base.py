@@ -179,7 +179,7 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]
         dtype = self.network_.dtype
         if targets.dtype.kind == "f":
             targets = arguments.converted("y", targets, dtype)
-        if issparse(X) and X.dtype.itemsize > dtype.itemsize:  # a fit on slices has to see what is written over the last
+        if issparse(X) and X.dtype.itemsize > dtype.itemsize:  # slices are written over the last
             X = type(X)((arguments.converted("X", X.data, dtype), X.indices, X.indptr), shape=X.shape)
         samples = Samples(X, targets, weight, total)
         self._take_over_coefs()

@@ -8,7 +8,6 @@ left for an epoch's last, smaller batch), or its weights' sum, as it is on avera
 from __future__ import annotations
 
 import warnings
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -219,7 +218,10 @@ def fit_lbfgs(model: MultilayerPerceptron, samples: Samples) -> None:
     network, l2 = model.network_, model.alpha / samples.total_weight
 
     def penalised(theta: np.ndarray) -> tuple[float, np.ndarray]:
-        network.set_parameters(theta)
+        try:
+            network.set_parameters(theta)
+        except ValueError as error:  # NaN, infinite, or too large for a network of float32
+            raise TrainingDiverged(str(error)) from error
         cost, gradient = _cost_and_gradient(network, samples)
         for slope, weights in zip(gradient.weights, network.weights, strict=True):
             slope += l2 * weights
@@ -238,7 +240,7 @@ def fit_lbfgs(model: MultilayerPerceptron, samples: Samples) -> None:
         if model.verbose:
             print(f"Iteration {found.nit}, loss = {found.fun:.8f}")
 
-    with suppress(KeyboardInterrupt):
+    try:
         found = minimize(
             penalised,
             found.x,
@@ -247,7 +249,12 @@ def fit_lbfgs(model: MultilayerPerceptron, samples: Samples) -> None:
             options={"maxfun": model.max_fun, "maxiter": model.max_iter, "gtol": model.tol},
             callback=keep,
         )
-    network.set_parameters(found.x)
+    except KeyboardInterrupt:
+        pass
+    except TrainingDiverged as error:
+        raise ValueError(f"{NOT_FINITE} ({error})") from error
+    finally:
+        network.set_parameters(found.x)
     model.n_iter_, model.loss_ = min(found.nit, model.max_iter), loss(found.fun)
     if found.status is None:
         warnings.warn("Training interrupted by user.", stacklevel=4)
