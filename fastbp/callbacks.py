@@ -17,7 +17,7 @@ from .errors import unknown_name
 from .history import LISTS, QUANTITIES, History
 from .hooks import Callback, LambdaCallback
 from .progress import ProgressBar
-from .scalars import count, positive
+from .scalars import count, flag, positive
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -105,7 +105,7 @@ class EarlyStopping(Callback):
         mode: str | None = None,
     ) -> None:
         self._monitor = _Monitor(monitor, mode, min_delta)
-        self.patience, self.restore_best = count("patience", patience), bool(restore_best)
+        self.patience, self.restore_best = count("patience", patience), flag("restore_best", restore_best)
         self._reset()
 
     def _reset(self) -> None:
@@ -164,7 +164,7 @@ class Checkpoint(Callback):
         Save when so many seconds have passed since the last time, also within an epoch. Both may be given.
     best_only : bool
         Save after an epoch that is better than all before in the history, also those of earlier fits, and at no other
-        time.
+        time: not with ``every_epochs`` or ``every_seconds``.
     monitor : str
         What is better, as ``EarlyStopping`` has it; only for ``best_only``.
     mode : str, optional
@@ -173,8 +173,8 @@ class Checkpoint(Callback):
     Raises
     ------
     TypeError, ValueError
-        If an argument is out of range, or ``best_only`` goes with ``every_seconds``; by ``fit``, before it begins,
-        if there is nothing to monitor.
+        If an argument is out of range, or does not go with ``best_only``, or goes with it alone; by ``fit``, before it
+        begins, if there is nothing to monitor.
     OSError
         By ``fit``: before it begins if there is no such folder, later if the file cannot be written. Then the one
         before is kept, and so is what was learnt.
@@ -201,8 +201,12 @@ class Checkpoint(Callback):
     ) -> None:
         if every_seconds is not None:
             positive("every_seconds", every_seconds)
-            if best_only:
-                raise ValueError(f"every_seconds: got {every_seconds!r} with best_only, which saves after epochs only")
+        if flag("best_only", best_only):
+            for name, given in (("every_epochs", every_epochs), ("every_seconds", every_seconds)):
+                if given is not None:
+                    raise ValueError(f"{name}: got {given!r} with best_only, which saves after the best epochs only")
+        elif (monitor, mode) != ("validation_cost", None):
+            raise ValueError(f"best_only: got False, but monitor {monitor!r} and mode {mode!r} are for best_only=True")
         self.path = os.fspath(path)
         self.every_epochs = 1 if every_epochs is None and every_seconds is None else every_epochs
         if self.every_epochs is not None:

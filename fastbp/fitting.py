@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .trainer import Trainer
 
 
-Snapshot = tuple[int, list[np.ndarray]]
+Snapshot = tuple[int, int, list[np.ndarray]]  # updates, epochs in the history, parameters and states
 
 # Places of a slice that has several epochs: their order takes 8 bytes each.
 MOST_PLACES = 1 << 20
@@ -183,7 +183,7 @@ class Fit:
     def _advance(self, threads: int, samples: int, epochs: int) -> None:
         """Train on as many samples as about a fifth of a second allows; end the epochs whose last ones they were."""
         begun, trainer, place, n = time.perf_counter(), self.trainer, self.trainer.place, self.run.samples
-        now, known = self._snapshot(), len(trainer.history.cost)
+        now = self._snapshot()
         stop = epochs * n if epochs > 1 else min(n, place.done + samples)
         try:
             reached = self._launch(place.done, stop, threads)
@@ -201,8 +201,6 @@ class Fit:
         except BaseException:  # of a signal's handler, or of the validation: the slice has not been
             self._restore(now)
             trainer.place = place
-            for values in trainer.history._lists().values():
-                del values[known:]
             self._count()
             raise
         self._before = now
@@ -260,14 +258,17 @@ class Fit:
         return reached
 
     def _snapshot(self) -> Snapshot:
-        """How many updates were done, and copies of the parameters and of the optimizer's state."""
+        """How many updates and epochs there were, and copies of the parameters and of the optimizer's state."""
         trainer = self.trainer
-        return trainer.updates, [array.copy() for array in (trainer.network._theta, *trainer._states)]
+        arrays = [array.copy() for array in (trainer.network._theta, *trainer._states)]
+        return trainer.updates, len(trainer.history.cost), arrays
 
     def _restore(self, snapshot: Snapshot) -> None:
-        self.trainer.updates, arrays = snapshot
+        self.trainer.updates, epochs, arrays = snapshot
         for array, old in zip((self.trainer.network._theta, *self.trainer._states), arrays, strict=True):
             array[:] = old
+        for values in self.trainer.history._lists().values():
+            del values[epochs:]
 
     def _end_epochs(self, costs: Sequence[float], hits: Sequence[int]) -> None:
         """Write down what the epochs of a slice, or the one that it ended, brought."""
@@ -315,7 +316,7 @@ class Fit:
             yield
             return
         previous: Any = signal.getsignal(signal.SIGINT)
-        if previous is None:  # installed by something other than Python: leave it alone
+        if previous is not signal.default_int_handler:  # ignored, or whoever handles it knows what to do
             yield
             return
         signal.signal(signal.SIGINT, request_stop)

@@ -96,6 +96,13 @@ class Network:
         for layer, n, weights in zip(self.layers, sizes, self.weights, strict=False):
             weights[:] = layer.initial_weights(n, rng)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in vars(self):
+            numbers = name in ("weights", "biases")
+            how = f"write into its arrays, {name}[0][:] = ..." if numbers else "make another Network"
+            raise AttributeError(f"{name}: cannot be set; {how}")
+        super().__setattr__(name, value)
+
     def __repr__(self) -> str:
         rates = [f"Dropout({layer.dropout}), " if layer.dropout else "" for layer in self.layers]
         dense = [f'Dense({layer.n}, "{layer.activation}")' for layer in self.layers]

@@ -31,7 +31,8 @@ class Pace:
 
     def _rates(self) -> tuple[dict[int, float], int]:
         """Samples a second with each number of threads, 0 where it is not known, and the number to take."""
-        rates = {threads: max((rate for _, rate in kept), default=0.0) for threads, kept in self._measured.items()}
+        # Copied, as fits alike in other Python threads write there.
+        rates = {threads: max((rate for _, rate in [*kept]), default=0.0) for threads, kept in self._measured.items()}
         return rates, max(rates, key=lambda threads: rates[threads] * (MORE_PAY if threads == 1 else 1.0))
 
     def choose(self, batch_size: int) -> tuple[int, int]:
@@ -56,7 +57,7 @@ class Pace:
         if threads != self._rates()[1]:
             self._trial_seconds += seconds
         kept = self._measured[threads]
-        if seconds >= min(TRIAL_SECONDS, max((took for took, _ in kept), default=0.0)) / 2:
+        if seconds >= min(TRIAL_SECONDS, max((took for took, _ in [*kept]), default=0.0)) / 2:
             kept.append((seconds, samples / max(seconds, 1e-9)))
 
 

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from . import _threads, arguments, state
 from .checkpoint import finite_parameters
-from .errors import CheckpointError
+from .errors import CheckpointError, unknown_name
 from .fitting import Fit, Run
 from .history import History
 from .hooks import Callback, as_callbacks, named
@@ -29,7 +29,25 @@ from .state import Place, State
 # Kernels add a batch's samples to a place, in 64 bits.
 MOST_BATCH = 1 << 62
 # What a checkpoint has of a trainer, beside its optimizer's.
-SETTINGS = ("batch_size", "shuffle", "seed", "clip_norm", "clip_sample_norm", "max_norm", "label_smoothing")
+LIMITS = ("clip_norm", "clip_sample_norm", "max_norm")
+SETTINGS = ("batch_size", "shuffle", "seed", *LIMITS, "label_smoothing")
+
+
+class Limits(dict[str, float | None]):
+    """Norms that a training keeps, by name, checked as they are set.
+
+    Examples
+    --------
+    >>> limits = Limits()
+    >>> limits["clip_norm"] = 1
+    >>> limits
+    {'clip_norm': 1.0}
+    """
+
+    def __setitem__(self, name: str, value: float | None) -> None:
+        if name not in LIMITS:
+            raise unknown_name("limits", name, LIMITS)
+        super().__setitem__(name, None if value is None else positive(name, value))
 
 
 class Trainer:
@@ -69,8 +87,6 @@ class Trainer:
         How many there were.
     place : Place
         Where it is within an epoch.
-    limits : dict
-        ``clip_norm``, ``clip_sample_norm`` and ``max_norm``, None for no limit.
     run : Run
         What the running fit is about, for callbacks.
 
@@ -106,14 +122,9 @@ class Trainer:
         self._network, self._optimizer = network, _of_kind(Adam() if optimizer is None else optimizer)
         self.batch_size = batch_size
         self.n_threads = n_threads
-        self.shuffle = flag("shuffle", shuffle)
-        given = {"clip_norm": clip_norm, "clip_sample_norm": clip_sample_norm, "max_norm": max_norm}
-        self.limits = {name: None if value is None else positive(name, value) for name, value in given.items()}
-        self.label_smoothing = positive("label_smoothing", label_smoothing, zero=True, below=1)
-        classifies = network.cost_name == "cross_entropy" and network.layers[-1].activation == "softmax"
-        if self.label_smoothing and not classifies:
-            pair = f"{network.cost_name} after {network.layers[-1].activation}"
-            raise ValueError(f"label_smoothing: got {label_smoothing} for {pair}, expected cross_entropy after softmax")
+        self.shuffle = shuffle
+        self.limits = {"clip_norm": clip_norm, "clip_sample_norm": clip_sample_norm, "max_norm": max_norm}
+        self.label_smoothing = label_smoothing
         self.history = History()
         self.updates = 0
         self.seed = count("seed", seed, 0)
@@ -148,6 +159,40 @@ class Trainer:
         if number > MOST_BATCH:
             raise ValueError(f"batch_size: got {batch_size}, expected at most {MOST_BATCH}")
         self._batch_size = number
+
+    @property
+    def shuffle(self) -> bool:
+        """Whether each epoch takes the samples in another order."""
+        return self._shuffle
+
+    @shuffle.setter
+    def shuffle(self, shuffle: bool) -> None:
+        self._shuffle = flag("shuffle", shuffle)
+
+    @property
+    def limits(self) -> Limits:
+        """``clip_norm``, ``clip_sample_norm`` and ``max_norm``, None for no limit; each may be set."""
+        return self._limits
+
+    @limits.setter
+    def limits(self, limits: Mapping[str, float | None]) -> None:
+        checked = Limits(dict.fromkeys(LIMITS))
+        for name, value in limits.items():
+            checked[name] = value
+        self._limits = checked
+
+    @property
+    def label_smoothing(self) -> float:
+        """Which share of a class's target goes to all classes."""
+        return self._label_smoothing
+
+    @label_smoothing.setter
+    def label_smoothing(self, label_smoothing: float) -> None:
+        number, last = positive("label_smoothing", label_smoothing, zero=True, below=1), self.network.layers[-1]
+        if number and not (self.network.cost_name == "cross_entropy" and last.activation == "softmax"):
+            pair = f"{self.network.cost_name} after {last.activation}"
+            raise ValueError(f"label_smoothing: got {label_smoothing} for {pair}, expected cross_entropy after softmax")
+        self._label_smoothing = number
 
     @property
     def n_threads(self) -> int:
@@ -232,7 +277,7 @@ class Trainer:
         begun = time.monotonic()
         epochs = count("epochs", epochs)
         deadline = math.inf if max_seconds is None else begun + positive("max_seconds", max_seconds)
-        hooks = [*([ProgressBar()] if progress else []), *as_callbacks(callbacks)]
+        hooks = [*([ProgressBar()] if flag("progress", progress) else []), *as_callbacks(callbacks)]
         samples, held_out = self._divide(x, y, validation, validation_split)
         samples = self._weighted(samples, sample_weight, class_weight)
         data = samples.fingerprint()

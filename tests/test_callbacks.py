@@ -300,6 +300,11 @@ def test_nothing_to_monitor_is_noticed_before_training(make_callback: Any) -> No
         (lambda: Checkpoint("a", every_epochs=0), "every_epochs: got 0"),
         (lambda: Checkpoint("a", every_seconds=-1), "every_seconds: got -1"),
         (lambda: Checkpoint("a", every_seconds=1, best_only=True), "every_seconds: got 1 with best_only"),
+        (lambda: Checkpoint("a", every_epochs=5, best_only=True), "every_epochs: got 5 with best_only"),
+        (lambda: Checkpoint("a", monitor="validation_accuracy"), "best_only: got False, but monitor"),
+        (lambda: Checkpoint("a", mode="max"), "best_only: got False, but monitor 'validation_cost' and mode 'max'"),
+        (lambda: Checkpoint("a", best_only="no"), "best_only: got 'no', expected True or False"),  # type: ignore[arg-type]
+        (lambda: EarlyStopping(restore_best="False"), "restore_best: got 'False'"),  # type: ignore[arg-type]
         (lambda: Checkpoint("a", best_only=True, monitor="loss"), "monitor: unknown name 'loss'"),
         (lambda: LambdaCallback(on_epoch_ends=print), "hook.*did you mean 'on_epoch_end'"),
         (lambda: LambdaCallback(on_epoch_end=3), "on_epoch_end: got 3"),

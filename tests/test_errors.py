@@ -428,3 +428,13 @@ def test_a_missing_extra_travels_to_other_processes() -> None:
 def test_a_network_that_diverged_can_be_copied(network: Network) -> None:
     network.weights[0][0, 0] = NAN
     np.testing.assert_array_equal(copy.deepcopy(network).get_parameters(), network.get_parameters())
+
+
+@pytest.mark.parametrize("name", ["n_in", "layers", "cost_name", "dtype", "seed", "n_parameters", "weights", "biases"])
+def test_what_makes_a_network_cannot_be_set(name: str) -> None:
+    """Kernels would take one dtype for another, and weights that are no views would count for some methods only."""
+    network = Network(4, [Dense(3)])
+    before = getattr(network, name)
+    with pytest.raises(AttributeError, match=f"^{name}: cannot be set; "):
+        setattr(network, name, before)
+    assert getattr(network, name) is before

@@ -307,7 +307,7 @@ def test_what_is_too_large_for_a_float32_network_is_called_that(container: Any) 
         model.fit(container(x), y * 1e200)
     model.fit(container(x.astype(np.float32)), y)
     model.set_params(dtype=None)
-    with pytest.raises(ValueError, match="got a number too large for float32|Input X contains infinity"):
+    with pytest.raises(ValueError, match=r"got a number too large for float32|Input X contains infinity"):
         model.partial_fit(container(x * 1e200), y)
 
 
@@ -316,7 +316,7 @@ def test_lbfgs_that_overflows_says_so_and_keeps_the_last_good_step() -> None:
     rng = np.random.default_rng(0)
     x = np.c_[1.7e9 + 1e7 * rng.random(300), rng.random((300, 3))]  # a column of times, say, as it is
     model = MLPRegressor("poisson", (20,), solver="lbfgs", random_state=0)
-    with pytest.raises(ValueError, match="Solver produced non-finite parameter weights.*large values"):
+    with pytest.raises(ValueError, match=r"Solver produced non-finite parameter weights.*large values"):
         model.fit(x, 100 * rng.random(300))
     assert np.isfinite(model.network_.get_parameters()).all()
 

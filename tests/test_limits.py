@@ -183,6 +183,24 @@ def test_bad_label_smoothing(value: Any) -> None:
         Trainer(Network(4, [Dense(3, "softmax")]), label_smoothing=value)
 
 
+def test_settings_are_checked_when_they_are_set_later() -> None:
+    trainer = Trainer(Network(4, [Dense(3, "softmax")]), clip_norm=2.0)
+    with pytest.raises(ValueError, match=r"^clip_norm: got -1, expected a finite number above 0"):
+        trainer.limits["clip_norm"] = -1
+    with pytest.raises(TypeError, match=r"^max_norm: got 'a', expected"):
+        trainer.limits = {"max_norm": "a"}  # type: ignore[dict-item]
+    with pytest.raises(ValueError, match=r"^limits: unknown name 'clipnorm'"):
+        trainer.limits["clipnorm"] = 1.0
+    with pytest.raises(ValueError, match=r"^label_smoothing: got 5, expected a number from 0 to below 1"):
+        trainer.label_smoothing = 5
+    with pytest.raises(TypeError, match=r"^shuffle: got 'False', expected True or False"):
+        trainer.shuffle = "False"  # type: ignore[assignment]
+    assert trainer.limits == {"clip_norm": 2.0, "clip_sample_norm": None, "max_norm": None}
+    assert (trainer.label_smoothing, trainer.shuffle) == (0.0, True)
+    trainer.limits = {"max_norm": 3}
+    assert trainer.limits == {"clip_norm": None, "clip_sample_norm": None, "max_norm": 3.0}
+
+
 def test_label_smoothing_wants_classes(x: np.ndarray, y: np.ndarray) -> None:
     for layer, cost in [(Dense(3, "sigmoid"), None), (Dense(3, "softmax"), "sum_of_squares")]:
         with pytest.raises(ValueError, match=r"label_smoothing: got 0\.1 for .*, expected cross_entropy after softmax"):

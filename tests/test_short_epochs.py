@@ -90,11 +90,15 @@ def test_a_schedule_goes_on_from_epoch_to_epoch(rng: np.random.Generator, slices
     np.testing.assert_array_equal(at_once.network.get_parameters(), one_by_one.network.get_parameters())
 
 
-def test_what_diverges_says_where_and_keeps_what_was_good(rng: np.random.Generator, slices: list[int]) -> None:
+@pytest.mark.parametrize(("batch_size", "rate"), [(10, 2.3), (N, 2.3), (N, 5.0)])
+def test_what_diverges_says_where_and_keeps_what_was_good(
+    batch_size: int, rate: float, rng: np.random.Generator, slices: list[int]
+) -> None:
+    """Also where an epoch's first batch finds that what the one before it ended with is no good."""
     x, y = rng.normal(size=(N, 1)), rng.normal(size=N)
     found = []
     for looks in (True, False):
-        trainer = Trainer(Network(1, [Dense(1, "identity")], seed=0), SGD(2.3), batch_size=10, seed=5)
+        trainer = Trainer(Network(1, [Dense(1, "identity")], seed=0), SGD(rate), batch_size=batch_size, seed=5)
         with pytest.raises(fastbp.TrainingDiverged) as caught, np.errstate(all="ignore"):
             trainer.fit(x, y, epochs=10_000, callbacks=[Looks()] if looks else [])
         found.append(
@@ -103,7 +107,7 @@ def test_what_diverges_says_where_and_keeps_what_was_good(rng: np.random.Generat
     assert max(slices) > 1
     assert found[0] == found[1]
     message, updates, costs, _ = found[0]
-    assert updates == 4 * len(costs)  # four batches an epoch
+    assert updates == -(-N // batch_size) * len(costs)
     assert len(costs) > 1
     assert f"keeps its parameters of update {updates}." in message
 

@@ -294,3 +294,19 @@ def test_ctrl_c_keeps_what_was_learnt(rng: np.random.Generator) -> None:
     assert len(history.cost) == 3
     np.testing.assert_array_equal(stopped, run(3)[0])
     assert signal.getsignal(signal.SIGINT) is handler
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_ctrl_c_is_left_to_a_program_that_ignores_or_handles_it(own: bool, rng: np.random.Generator) -> None:
+    """Workers of a pool ignore it, as their parent sees to it."""
+    x, y = digits_like(50, rng)
+    seen: list[int] = []
+    before = signal.signal(signal.SIGINT, (lambda number, frame: seen.append(number)) if own else signal.SIG_IGN)
+    try:
+        network = fastbp.Network(70, [fastbp.Dense(3, "softmax")])
+        send = stop_after(1, lambda: bool(signal.raise_signal(signal.SIGINT)))
+        history = fastbp.Trainer(network, batch_size=8).fit(x, y, epochs=3, callbacks=[send])
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (len(history.cost), history.interrupted, history.ended_by) == (3, False, "epochs")
+    assert len(seen) == own
