@@ -20,7 +20,7 @@ import numpy as np
 
 from . import _threads
 from ._jit import address, global_compiler_lock, int64, is_missing, types
-from .kernels import launch, minibatch, packing
+from .kernels import launch, minibatch, packing, shuffle
 
 SCALARS = {np.dtype(np.float32): types.float32, np.dtype(np.float64): types.float64}
 # Waiting for the second process any longer would mean that it hangs.
@@ -65,6 +65,7 @@ def compile_others(dtype: str) -> None:
         member(way)
     for driver in (launch.launch_serial, launch.launch_parallel):
         driver.compile((int64,) * 5)
+    shuffle.write_order.compile((int64,) * 8)
 
 
 @contextmanager

@@ -54,6 +54,17 @@ def test_more_epochs(stopped: Path) -> None:
     assert len(json.loads((stopped / "history.json").read_text())["cost"]) == 9
 
 
+def test_more_epochs_are_remembered(stopped: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert resume(stopped, "--epochs", "9", "--max-seconds", "1e-9") == 0
+    assert resume(stopped) == 0
+    assert len(json.loads((stopped / "history.json").read_text())["cost"]) == 9
+    assert "nothing" not in capsys.readouterr().err
+    for options in ([], ["--epochs", "3"]):
+        assert resume(stopped, *options) == 0
+        assert "has 9 epochs already: nothing was left to do" in capsys.readouterr().err
+        assert json.loads((stopped / "config.json").read_text())["epochs"] == 9
+
+
 def test_other_settings_are_refused_and_change_nothing(stopped: Path, refused: Refused) -> None:
     before = {path: path.read_bytes() for path in stopped.iterdir()}
     assert "batch_size was 10, now 20" in refused(resume(stopped, "--batch-size", "20"), 1)

@@ -17,7 +17,7 @@ import numpy as np
 import fastbp
 from fastbp import Dense, Network, Trainer, TrainingDiverged, datasets, report, runtime
 from fastbp.archive import atomic_write
-from fastbp.callbacks import Callback, Checkpoint, EarlyStopping
+from fastbp.callbacks import Callback, Checkpoint, EarlyStopping, LambdaCallback
 from fastbp.cli import pages
 from fastbp.cli.images import read_samples
 from fastbp.cli.output import note, show
@@ -45,6 +45,8 @@ def train(args: argparse.Namespace) -> int:
         trainer = Trainer(network, _optimizer(args), args.batch_size, n_threads=args.threads, seed=args.seed)
     folder = _folder(args, train)
     options = _fit_options(args, folder, test)
+    trained: set[str] = set()
+    options["callbacks"].append(LambdaCallback(on_slice_end=lambda *_: trained.add("a slice")))
     try:
         trainer.fit(train.x, train.y, args.epochs, progress=not args.quiet, max_seconds=args.max_seconds, **options)
     except (TrainingDiverged, OSError) as error:  # OSError of a checkpoint: the run itself may still find room
@@ -56,6 +58,9 @@ def train(args: argparse.Namespace) -> int:
     _save(folder, trainer, args, train)
     result = report.summary(trainer, trainer.run.samples, (test.x, test.y)) | {"folder": str(folder)}
     show(args, result, report.table(result))
+    if not trained:
+        done = len(trainer.history.cost)
+        note(f"{folder} has {done} epochs already: nothing was left to do (--epochs {done + 10} would go on)")
     if not args.quiet:
         note(f"to look into the network, and draw digits for it: fastbp report {shlex.quote(str(folder))}")
     if trainer.history.interrupted:
@@ -244,11 +249,17 @@ def _fit_options(args: argparse.Namespace, folder: Path, test: Split) -> dict[st
         return options
     checkpoint = folder / "checkpoint.npz"
     callbacks.append(Checkpoint(checkpoint, **every(args.checkpoint_every)))
+    given = {name: getattr(args, name) for name in RESUME_OPTIONS}
+
+    def keep(*_: Any) -> None:
+        atomic_write(folder / RESUME_FILE, f"{json.dumps(given, indent=2)}\n".encode())
+
     if args.resume is None:
         checkpoint.unlink(missing_ok=True)  # an earlier run's would be taken for this one's
-        given = {name: getattr(args, name) for name in RESUME_OPTIONS}
-        atomic_write(folder / RESUME_FILE, f"{json.dumps(given, indent=2)}\n".encode())
-    elif checkpoint.exists():
+        keep()
+        return options
+    callbacks.append(LambdaCallback(on_train_begin=keep))  # --epochs, say; what is refused changes nothing
+    if checkpoint.exists():
         options["resume"] = checkpoint
     else:
         note(f"{folder} has no checkpoint yet: beginning from the first epoch")
@@ -269,7 +280,7 @@ def _save(folder: Path, trainer: Trainer, args: argparse.Namespace, data: Split)
         "cost": network.cost_name,
         "dtype": str(network.dtype),
         "optimizer": {"name": optimizer.name, **asdict(optimizer)},
-        "epochs": args.epochs,
+        "epochs": max(args.epochs, len(trainer.history.cost)),
         "batch_size": trainer.batch_size,
         "seed": args.seed,
         "threads": trainer.n_threads,
