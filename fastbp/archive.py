@@ -46,6 +46,19 @@ STALE_SECONDS = 3600
 Table = Mapping[str, tuple[tuple[int, ...], np.dtype]]
 
 
+def file_name(path: str | os.PathLike[str]) -> str:
+    """A path as a string; a TypeError for anything else, as numbers would be taken for open files.
+
+    Examples
+    --------
+    >>> file_name(Path("net.npz"))
+    'net.npz'
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"path: got {path!r}, expected a file's name: a str or a PathLike")
+    return os.fspath(path)
+
+
 def atomic_write(path: str | os.PathLike[str], *parts: bytes | memoryview) -> None:
     """Write a file whole or not at all: until all of its parts are on the disk, the old file stays as it was.
 
@@ -69,9 +82,13 @@ def atomic_write(path: str | os.PathLike[str], *parts: bytes | memoryview) -> No
     ...     os.listdir(folder)
     ['a.txt']
     """
+    path = file_name(path)
     if os.path.exists(path) and not os.path.isfile(path):  # a device or a pipe such as /dev/stdout: nothing to replace
-        with open(path, "wb") as device:  # and a folder says itself what is wrong
-            device.writelines(parts)
+        try:
+            with open(path, "wb") as device:  # and a folder says itself what is wrong
+                device.writelines(parts)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, path) from error
         return
     target = os.path.realpath(path)
     # In the same folder, so that the rename stays within a file system. Not by tempfile, which ignores the umask.
@@ -89,7 +106,7 @@ def atomic_write(path: str | os.PathLike[str], *parts: bytes | memoryview) -> No
         with suppress(OSError):
             os.unlink(temporary)
         if isinstance(error, OSError):  # the user never heard of the temporary file
-            raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+            raise OSError(error.errno, error.strerror, path) from error
         raise
     _remove_stale(folder)
 
@@ -169,7 +186,7 @@ def read(
     Traceback (most recent call last):
     FileNotFoundError: [Errno 2] No such file or directory: 'absent'
     """
-    with open(os.fspath(path), "rb") as file, blame_the_file(path), zipfile.ZipFile(file) as archive:
+    with open(file_name(path), "rb") as file, blame_the_file(path), zipfile.ZipFile(file) as archive:
         text = _read_array(archive, "header", HEADER_BYTES).item()
         header = json.loads(text)
         if header["format"] not in versions:

@@ -50,7 +50,10 @@ def as_array(argument: str, given: ArrayLike) -> np.ndarray:
     masked = sys.modules.get("numpy.ma")  # which takes long to import
     if masked is not None and isinstance(given, masked.MaskedArray):
         raise TypeError(f"{argument}: got a masked array, expected one without masks, as its filled() gives")
-    return np.asarray(given)
+    try:
+        return np.asarray(given)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(f"{argument}: got what is no array: {error}") from error
 
 
 def inputs(x: ArrayLike, n_in: int, dtype: np.dtype) -> tuple[np.ndarray, bool]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .archive import file_name
 from .errors import unknown_name
 from .history import LISTS, QUANTITIES, History
 from .hooks import Callback, LambdaCallback
@@ -207,7 +208,7 @@ class Checkpoint(Callback):
                     raise ValueError(f"{name}: got {given!r} with best_only, which saves after the best epochs only")
         elif (monitor, mode) != ("validation_cost", None):
             raise ValueError(f"best_only: got False, but monitor {monitor!r} and mode {mode!r} are for best_only=True")
-        self.path = os.fspath(path)
+        self.path = file_name(path)
         self.every_epochs = 1 if every_epochs is None and every_seconds is None else every_epochs
         if self.every_epochs is not None:
             count("every_epochs", self.every_epochs)
@@ -264,7 +265,7 @@ class CSVLogger(Callback):
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = os.fspath(path)
+        self.path = file_name(path)
 
     def on_train_begin(self, trainer: Trainer, history: History) -> None:
         _check_folder(self.path)
@@ -280,10 +281,10 @@ class CSVLogger(Callback):
         try:
             with open(self.path, "a" if self._rows else "w", encoding="utf-8") as file:
                 file.writelines(f"{line}\n" for line in lines)
-        except OSError:  # a full disk may have taken a part of a row
+        except OSError as error:  # a full disk may have taken a part of a row
             with suppress(OSError):
                 os.truncate(self.path, whole)
-            raise
+            raise OSError(error.errno, error.strerror, self.path) from error
         self._rows = len(history.cost)
 
     def on_train_end(self, trainer: Trainer, history: History) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from . import archive
 from .archive import Table
+from .errors import CheckpointError
 from .model import Network
 
 FORMAT, VERSION = "fastbp network", 1
@@ -79,8 +80,11 @@ def load(path: str | os.PathLike[str]) -> Network:
     """
     header, arrays = archive.read(path, {FORMAT: VERSION, TRAINING_FORMAT: TRAINING_VERSION}, array_table)
     with archive.blame_the_file(path):
-        net = Network.from_config(header["config"])
-        net.set_parameters(arrays["parameters"])
+        net, parameters = Network.from_config(header["config"]), arrays["parameters"]
+    try:  # not what may go wrong where a kernel is compiled
+        net.set_parameters(parameters)
+    except ValueError as error:
+        raise CheckpointError(f"{os.fspath(path)}: {error}") from error
     return net
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .arguments import as_array
-from .model import Network, require_network
+from .model import Network, require_finite, require_network
 from .scalars import count
 
 
@@ -229,6 +229,7 @@ def explain(net: Network, x: ArrayLike, y: ArrayLike) -> Explanation:
     (array([ 6., -3.]), array([3.]))
     """
     require_network("net", net)
+    require_finite("net", net)
     sample = _one_sample(net, x)
     twin = _twin(net)
     gradient = twin.gradient(sample, y)  # of one sample; so every gradient of a bias is a delta

@@ -595,6 +595,12 @@ class Network:
         self._theta[:] = state["parameters"]  # as they were, also where they diverged
 
 
+def require_finite(argument: str, network: Network) -> None:
+    """A ValueError that names the argument, if one of the network's parameters is NaN or infinite."""
+    if not arguments.finite(network._theta):
+        raise ValueError(f"{argument}: got parameters that are NaN or infinite, expected finite ones")
+
+
 def require_network(argument: str, given: object) -> None:
     """A TypeError that names the argument, unless it is a Network."""
     if not isinstance(given, Network):

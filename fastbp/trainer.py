@@ -19,7 +19,7 @@ from .errors import CheckpointError, unknown_name
 from .fitting import Fit, Run
 from .history import History
 from .hooks import Callback, as_callbacks, named
-from .model import Network, require_network
+from .model import Network, require_finite, require_network
 from .optimizers import OPTIMIZERS, Adam, Optimizer
 from .progress import ProgressBar
 from .samples import Samples, hold_out
@@ -281,6 +281,7 @@ class Trainer:
         samples, held_out = self._divide(x, y, validation, validation_split)
         samples = self._weighted(samples, sample_weight, class_weight)
         data = samples.fingerprint()
+        require_finite("network", self.network)
         saved = None if resume is None else self._checked(resume, data)
         if saved is None or len(saved.history.cost) < epochs:
             self.optimizer.learning_rates(self.updates if saved is None else saved.updates, 1)

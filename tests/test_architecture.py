@@ -44,7 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "samples": {"kernels", "lazy", "scalars"},
     "pace": {"tables"},
     "progress": {"history", "hooks"},
-    "callbacks": {"errors", "history", "hooks", "progress", "scalars"},
+    "callbacks": {"archive", "errors", "history", "hooks", "progress", "scalars"},
     "checkpoint": TRAINER | {"archive"},
     "state": TRAINER | {"archive", "checkpoint", "history"},
     "fitting": TRAINER | {"history", "hooks", "pace", "samples", "state"},

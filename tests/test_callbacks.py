@@ -371,6 +371,14 @@ def test_the_csv_has_the_epoch_whose_end_another_callback_broke(before: int, tmp
     assert len(path.read_text().splitlines()) == 1 + before + 1
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no file that is always full")
+def test_a_full_disk_names_the_file_that_found_it() -> None:
+    with pytest.raises(OSError, match=r"No space left on device: '/dev/full'"):
+        make().fit(X, Y, callbacks=[CSVLogger("/dev/full")])
+    with pytest.raises(OSError, match=r"No space left on device: '/dev/full'"):
+        make().save("/dev/full")
+
+
 def test_a_full_disk_leaves_whole_rows_in_the_csv(tmp_path: Path) -> None:
     resource = pytest.importorskip("resource")
     path, (limit, most) = tmp_path / "log.csv", resource.getrlimit(resource.RLIMIT_FSIZE)

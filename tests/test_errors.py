@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-import os
 import pickle
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -241,13 +241,6 @@ def test_a_batch_of_all_there_is(network: Network) -> None:
     np.testing.assert_array_equal(network.get_parameters(), same.get_parameters())
 
 
-@pytest.mark.parametrize("path", [True, 1])
-def test_a_path_is_no_open_file(path: Any, network: Network) -> None:
-    with pytest.raises(TypeError, match="expected str, bytes or os"):
-        Trainer(network).fit(X, Y, resume=path)
-    os.fstat(1)  # standard output is still open
-
-
 @pytest.mark.parametrize("network", [None, "mnist.npz", Network])
 def test_a_trainer_wants_a_network(network: Any) -> None:
     refuse(lambda: Trainer(network), "network")
@@ -438,3 +431,43 @@ def test_what_makes_a_network_cannot_be_set(name: str) -> None:
     with pytest.raises(AttributeError, match=f"^{name}: cannot be set; "):
         setattr(network, name, before)
     assert getattr(network, name) is before
+
+
+@pytest.mark.parametrize("path", [0, 1, True, None, b"net.npz"])
+def test_a_path_is_no_number(path: Any, tmp_path: Path) -> None:
+    """0 and 1 would be taken for open files: the model would go to stdout, and close it."""
+    network = Network(4, [Dense(3)])
+    trainer = Trainer(network)
+    for call in (network.save, network.to_c, network.to_safetensors, Network.load, Network.from_safetensors,
+                 trainer.save, Trainer.load, fastbp.callbacks.Checkpoint, fastbp.callbacks.CSVLogger):  # fmt: skip
+        with pytest.raises(TypeError, match=f"^path: got {re.escape(repr(path))}, expected a file's name"):
+            call(path)
+    if path is not None:
+        with pytest.raises(TypeError, match=r"^path: got"):
+            trainer.fit(X, Y, resume=path)
+    with pytest.raises(TypeError, match=r"^name_or_folder: got"):
+        fastbp.datasets.load(path)
+
+
+def test_rows_of_different_lengths_are_no_array() -> None:
+    network, ragged = Network(3, [Dense(3)]), [[1, 2, 3], [1, 2]]
+    for call, named in (
+        (lambda: network.forward(ragged), "x"),
+        (lambda: network.cost(np.ones((2, 3)), ragged), "y"),  # type: ignore[arg-type]
+        (lambda: Trainer(network).fit(ragged, [0, 1]), "x"),
+    ):
+        with pytest.raises(ValueError, match=f"^{named}: got what is no array"):
+            call()
+
+
+@pytest.mark.parametrize("value", [NAN, INF])
+def test_a_network_that_is_not_finite_is_blamed_for_it(value: float) -> None:
+    """And neither x nor the learning rate."""
+    network = Network(4, [Dense(3)])
+    network.weights[0][1, 1] = value
+    with pytest.raises(ValueError, match=r"^net: got parameters that are NaN or infinite"):
+        fastbp.explain(network, X[0], 0)
+    trainer = Trainer(network)
+    with pytest.raises(ValueError, match=r"^network: got parameters that are NaN or infinite"):
+        trainer.fit(X, Y, epochs=1)
+    assert (trainer.updates, trainer.history.cost) == (0, [])

@@ -78,6 +78,8 @@ def load(name_or_folder: str | os.PathLike[str], *, time_limit: float = TIME_LIM
     if entry is not None:
         arrays, where = _obtain(entry, time_limit)
         return _pair(arrays, entry.name, str(where))
+    if not isinstance(name_or_folder, (str, os.PathLike)):
+        raise TypeError(f"name_or_folder: got {name_or_folder!r}, expected the name of a data set, or a folder")
     folder = Path(name_or_folder).expanduser()
     if folder.is_dir():
         return _pair(_read_folder(folder), folder.resolve().name, str(folder))

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .. import arguments
-from ..archive import atomic_write, blame_the_file
+from ..archive import atomic_write, blame_the_file, file_name
 from ..errors import CheckpointError, MissingExtraError
 from ..layers import Dense
 from ..model import Network
@@ -51,7 +51,7 @@ def read(path: str | os.PathLike[str], config: dict[str, Any] | None = None) -> 
         from safetensors import SafetensorError, safe_open
     except ImportError as error:
         raise MissingExtraError("safetensors", "exchange", "from_safetensors") from error
-    with open(path, "rb"):  # what is wrong with the path is Python's to say
+    with open(file_name(path), "rb"):  # what is wrong with the path is Python's to say
         pass
     try:
         with blame_the_file(path), safe_open(path, "numpy") as file:
