@@ -4,7 +4,8 @@
 
 The stages between packing and unpacking run for every block of samples. In a narrow network all of phase 1 is a single
 stage, whose tasks are chunks of samples. In a wide one each layer's way forward and back is a stage, whose tasks are
-panels of columns: each thread reads its part of W alone, and a batch of a few samples keeps all threads busy.
+panels of columns, or of small batches rows of W (``kernels/rows.py``): each thread reads its part of W alone, and a
+batch of a few samples keeps all threads busy.
 """
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ With a the outputs, t the targets and e = a - t, summed over the outputs:
 poisson is the negative log likelihood of a count t whose mean is a = e^z, but for log t!, which no parameter changes.
 It and the cross-entropies are computed from z, where log a needs no logarithm of a number that may have rounded to 0.
 Costs are added up column by column over the samples of a chunk, in their order: no sum across lanes, so the same
-bits for any number of them. To add a cost: a code, its two formulas in ``cost_of``, and a row in tests/reference.py.
+bits for any number of them. To add a cost: a code, its two formulas in ``cost_of``, and a row in tests/reference.py;
+where it is computed from z, a row of ``GOES_WITH`` and a place in ``needs_slope`` too.
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ each of these inputs, and then the places, 16 bits each. Beside it stand the inp
 that one address reaches all of them. With AVX-512 VBMI2 one instruction packs 64 bytes, 16 floats, or 32 places: there
 k counts entries, and only what is listed is read again. On other CPUs k is the place itself.
 
-The bits are the same as without lists. Online SGD has lists of one sample, and packs on any CPU (online.py).
+The bits are the same as without lists. Online SGD has lists of one sample, and packs on any CPU (online.py); there the
+list decides which of four sums an input goes to, and the data alone decide whether there is a list.
 """
 
 from __future__ import annotations

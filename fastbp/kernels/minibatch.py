@@ -5,8 +5,9 @@
 
 In a narrow network a task of phase 1 takes a chunk of the batch's samples through all layers; in a wide one a layer is
 a stage, and a task one of its panels (``STAGE`` records say which; plan.py makes them). Within a stage no task touches
-what another one writes, so there is nothing to lock or to zero; and since every sum runs in a fixed order inside one
-task, the bits do not depend on the number of threads.
+what another one writes, so there is nothing to lock or to zero (but for slices of the inputs, where who comes last
+knows that all others are done: slices.py); and since every sum runs in a fixed order inside one task, the bits do not
+depend on the number of threads.
 
 Where a batch is large its samples are cut into parts, and phase 2 has two stages: a tile's gradient over one part, in
 an array of its own, and then their sum. So a thread reads again what it wrote in phase 1, and not what others did. For

@@ -1,7 +1,7 @@
 """Threads that work through the stages of a launch together, and never wait for one who has not come.
 
 A launch is a sequence of stages, each a number of tasks that may run in any order. One ``prange`` a launch sends
-every thread into ``member``, which stays until the last stage is done: starting a ``prange`` for every stage took
+every thread into ``launch.together``, which stays until the last stage is done: starting a ``prange`` for every stage took
 0.9 us each (``omp``; 85 us with ``workqueue``), and a thread that fell asleep between two was often woken on the CPU of
 the one that waited for it.
 
