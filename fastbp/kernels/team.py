@@ -1,9 +1,9 @@
 """Threads that work through the stages of a launch together, and never wait for one who has not come.
 
 A launch is a sequence of stages, each a number of tasks that may run in any order. One ``prange`` a launch sends
-every thread into ``launch.together``, which stays until the last stage is done: starting a ``prange`` for every stage took
-0.9 us each (``omp``; 85 us with ``workqueue``), and a thread that fell asleep between two was often woken on the CPU of
-the one that waited for it.
+every thread into ``launch.together``, which stays until the last stage is done: starting a ``prange`` for every stage
+took 0.9 us each (``omp``; 85 us with ``workqueue``), and a thread that fell asleep between two was often woken on the
+CPU of the one that waited for it.
 
 A stage's tasks are cut into one segment a member. Each member takes the tasks of its own segment first, the same
 ones in every batch, so that its part of the parameters stays in its own cache, and then what others have left. Who
