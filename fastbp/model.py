@@ -24,6 +24,9 @@ from .scalars import count
 from .tables import Shape
 from .workspace import Workspace
 
+# What kernels were told of once: set anew, it would count for some methods, or crash a kernel.
+FIXED = ("n_in", "layers", "cost_name", "dtype", "seed", "n_parameters", "weights", "biases")
+
 
 class Network:
     """A feed-forward network of dense layers, and the cost that training lowers.
@@ -97,7 +100,7 @@ class Network:
             weights[:] = layer.initial_weights(n, rng)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in vars(self):
+        if name in FIXED and name in vars(self):
             numbers = name in ("weights", "biases")
             how = f"write into its arrays, {name}[0][:] = ..." if numbers else "make another Network"
             raise AttributeError(f"{name}: cannot be set; {how}")

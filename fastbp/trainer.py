@@ -253,12 +253,14 @@ class Trainer:
         -------
         History
             Of all epochs so far, also of earlier fits; ``ended_by`` says what ended this one. Ctrl-C ends training
-            after the running slice, with all that was learnt kept, and sets ``interrupted``.
+            after the running slice, with all that was learnt kept, and sets ``interrupted``; but not where the program
+            ignores the signal or handles it itself.
 
         Raises
         ------
         TrainingDiverged
-            If the cost or a parameter became NaN or infinite; the network keeps the last good parameters.
+            If the cost or a parameter became NaN or infinite; the network keeps the last good parameters, and the
+            history the epochs that led to them.
         CheckpointError
             If the checkpoint is damaged, or of another network, other settings or data; it names what differs.
         FileNotFoundError, OSError

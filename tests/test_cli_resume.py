@@ -61,7 +61,7 @@ def test_more_epochs_are_remembered(stopped: Path, capsys: pytest.CaptureFixture
     assert "nothing" not in capsys.readouterr().err
     for options in ([], ["--epochs", "3"]):
         assert resume(stopped, *options) == 0
-        assert "has 9 epochs already: nothing was left to do" in capsys.readouterr().err
+        assert "has 9 epochs already: nothing was left to do (--epochs 19 would go on)" in capsys.readouterr().err
         assert json.loads((stopped / "config.json").read_text())["epochs"] == 9
 
 

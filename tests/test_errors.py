@@ -431,6 +431,8 @@ def test_what_makes_a_network_cannot_be_set(name: str) -> None:
     with pytest.raises(AttributeError, match=f"^{name}: cannot be set; "):
         setattr(network, name, before)
     assert getattr(network, name) is before
+    for note in ("a", "b"):  # but what is somebody else's can
+        network.note = note  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("path", [0, 1, True, None, b"net.npz"])

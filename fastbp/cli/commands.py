@@ -59,8 +59,9 @@ def train(args: argparse.Namespace) -> int:
     result = report.summary(trainer, trainer.run.samples, (test.x, test.y)) | {"folder": str(folder)}
     show(args, result, report.table(result))
     if not trained:
-        done = len(trainer.history.cost)
-        note(f"{folder} has {done} epochs already: nothing was left to do (--epochs {done + 10} would go on)")
+        done, ended_by = len(trainer.history.cost), trainer.history.ended_by
+        more = f"--epochs {done + 10} would go on" if ended_by == "epochs" else f"ended by {ended_by}"
+        note(f"{folder} has {done} epochs already: nothing was left to do ({more})")
     if not args.quiet:
         note(f"to look into the network, and draw digits for it: fastbp report {shlex.quote(str(folder))}")
     if trainer.history.interrupted:
