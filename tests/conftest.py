@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 
 import numpy as np
@@ -22,6 +23,12 @@ Build = Callable[..., tuple["fastbp.Network", Reference]]
 def rng() -> np.random.Generator:
     """The same numbers for every test."""
     return np.random.default_rng(2024)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def ctrl_c() -> None:
+    """Have SIGINT mean Ctrl-C: a shell that starts the tests in the background has it ignored, and so would ``fit``."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
