@@ -7,7 +7,7 @@ given is checked by ``arguments``; the work is done by a ``Workspace`` and the k
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -330,7 +330,7 @@ class Network:
         }  # fmt: skip
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Network:
+    def from_config(cls, config: Mapping[str, Any]) -> Network:
         """A new network from what ``config`` returned.
 
         Raises
@@ -343,6 +343,8 @@ class Network:
         >>> Network.from_config({"n_in": 2, "layers": [{"n": 1}], "cost": None, "dtype": "float64", "seed": 1}).dtype
         dtype('float64')
         """
+        if not isinstance(config, Mapping):
+            raise TypeError(f"config: got a {type(config).__name__}, expected what config() returns")
         try:
             layers = [Dense(**layer) for layer in config["layers"]]
             rest = {name: config[name] for name in ("n_in", "cost", "dtype", "seed")}

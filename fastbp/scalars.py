@@ -44,7 +44,10 @@ def positive(argument: str, value: Any, *, zero: bool = False, below: float = ma
         raise TypeError(f"{argument}: got {value!r}, expected {wanted}")
     if not (0 < value < below or (zero and value == 0)):
         raise ValueError(f"{argument}: got {value!r}, expected {wanted}")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{argument}: got a number of {len(str(value))} digits, expected {wanted}") from None
 
 
 def flag(argument: str, value: Any) -> bool:

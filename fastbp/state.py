@@ -122,6 +122,8 @@ def write(path: str | os.PathLike[str], state: State) -> None:
     arrays = {f"state{k}": array for k, array in enumerate(state.states, 1)}
     arrays |= {f"history.{name}": array for name, array in lists.items()}
     for name, kept in state.callbacks.items():
+        if not isinstance(kept, Mapping):
+            raise TypeError(f"state of {name}: got {kept!r}, expected a dict of arrays, empty for none")
         arrays |= {f"callbacks.{name}.{key}": _numbers(name, key, given) for key, given in kept.items()}
     header = {
         "config": state.config,

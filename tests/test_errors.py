@@ -451,6 +451,19 @@ def test_a_path_is_no_number(path: Any, tmp_path: Path) -> None:
         fastbp.datasets.load(path)
 
 
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [
+        (lambda: Network.from_config(None), "config: got a NoneType"),  # type: ignore[arg-type]
+        (lambda: fastbp.datasets.fetch([3]), "name: unknown name"),  # type: ignore[arg-type]
+        (lambda: SGD(10**400), "learning_rate: got a number of 401 digits"),
+    ],
+)
+def test_these_name_their_argument_too(call: Callable[[], Any], named: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=f"^{named}"):
+        call()
+
+
 def test_rows_of_different_lengths_are_no_array() -> None:
     network, ragged = Network(3, [Dense(3)]), [[1, 2, 3], [1, 2]]
     for call, named in (

@@ -116,7 +116,7 @@ def fetch(name: str, *, time_limit: float = TIME_LIMIT) -> Path:
     Traceback (most recent call last):
     ValueError: name: unknown name 'minst'; did you mean 'mnist'? Known: digits, fashion-mnist, mnist, mnist-5k
     """
-    if name not in CATALOG:
+    if not isinstance(name, str) or name not in CATALOG:
         raise unknown_name("name", name, CATALOG)
     where = _obtain(CATALOG[name], time_limit)[1]
     if isinstance(where, Path):
