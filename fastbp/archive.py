@@ -46,7 +46,7 @@ STALE_SECONDS = 3600
 Table = Mapping[str, tuple[tuple[int, ...], np.dtype]]
 
 
-def file_name(path: str | os.PathLike[str]) -> str:
+def file_name(path: str | os.PathLike[str], argument: str = "path") -> str:
     """A path as a string; a TypeError for anything else, as numbers would be taken for open files.
 
     Examples
@@ -55,8 +55,25 @@ def file_name(path: str | os.PathLike[str]) -> str:
     'net.npz'
     """
     if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(f"path: got {path!r}, expected a file's name: a str or a PathLike")
+        raise TypeError(f"{argument}: got {path!r}, expected a file's name: a str or a PathLike")
     return os.fspath(path)
+
+
+@contextmanager
+def naming_the_file(path: str) -> Iterator[None]:
+    """Have an OSError name this file: one of writing names none, and of a temporary file the user never heard.
+
+    Examples
+    --------
+    >>> with naming_the_file("log.csv"):
+    ...     raise OSError(28, "No space left on device")
+    Traceback (most recent call last):
+    OSError: [Errno 28] No space left on device: 'log.csv'
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from error
 
 
 def atomic_write(path: str | os.PathLike[str], *parts: bytes | memoryview) -> None:
@@ -84,29 +101,25 @@ def atomic_write(path: str | os.PathLike[str], *parts: bytes | memoryview) -> No
     """
     path = file_name(path)
     if os.path.exists(path) and not os.path.isfile(path):  # a device or a pipe such as /dev/stdout: nothing to replace
-        try:
-            with open(path, "wb") as device:  # and a folder says itself what is wrong
-                device.writelines(parts)
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, path) from error
+        with naming_the_file(path), open(path, "wb") as device:  # a folder says itself what is wrong
+            device.writelines(parts)
         return
     target = os.path.realpath(path)
     # In the same folder, so that the rename stays within a file system. Not by tempfile, which ignores the umask.
     folder = os.path.dirname(target)
     temporary = os.path.join(folder, f".fastbp-{secrets.token_hex(8)}.tmp")
     try:
-        with open(temporary, "xb") as file:
-            file.writelines(parts)
-            file.flush()
-            os.fsync(file.fileno())
-        if os.path.exists(target):
-            shutil.copymode(target, temporary)
-        os.replace(temporary, target)
-    except BaseException as error:  # Ctrl-C too
+        with naming_the_file(path):
+            with open(temporary, "xb") as file:
+                file.writelines(parts)
+                file.flush()
+                os.fsync(file.fileno())
+            if os.path.exists(target):
+                shutil.copymode(target, temporary)
+            os.replace(temporary, target)
+    except BaseException:  # Ctrl-C too
         with suppress(OSError):
             os.unlink(temporary)
-        if isinstance(error, OSError):  # the user never heard of the temporary file
-            raise OSError(error.errno, error.strerror, path) from error
         raise
     _remove_stale(folder)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .archive import file_name
+from .archive import file_name, naming_the_file
 from .errors import unknown_name
 from .history import LISTS, QUANTITIES, History
 from .hooks import Callback, LambdaCallback
@@ -279,12 +279,12 @@ class CSVLogger(Callback):
         # Not opened before: a later callback may have refused the fit.
         whole = os.path.getsize(self.path) if self._rows and os.path.isfile(self.path) else 0
         try:
-            with open(self.path, "a" if self._rows else "w", encoding="utf-8") as file:
+            with naming_the_file(self.path), open(self.path, "a" if self._rows else "w", encoding="utf-8") as file:
                 file.writelines(f"{line}\n" for line in lines)
-        except OSError as error:  # a full disk may have taken a part of a row
+        except OSError:  # a full disk may have taken a part of a row
             with suppress(OSError):
                 os.truncate(self.path, whole)
-            raise OSError(error.errno, error.strerror, self.path) from error
+            raise
         self._rows = len(history.cost)
 
     def on_train_end(self, trainer: Trainer, history: History) -> None:

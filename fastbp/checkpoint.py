@@ -15,7 +15,7 @@ import numpy as np
 from . import archive
 from .archive import Table
 from .errors import CheckpointError
-from .model import Network
+from .model import Network, require_finite
 
 FORMAT, VERSION = "fastbp network", 1
 TRAINING_FORMAT, TRAINING_VERSION = "fastbp training", 1
@@ -49,7 +49,8 @@ def save(net: Network, path: str | os.PathLike[str]) -> None:
     >>> bool((again.get_parameters() == net.get_parameters()).all())
     True
     """
-    archive.write(path, FORMAT, VERSION, {"config": net.config()}, {"parameters": finite_parameters(net)})
+    require_finite("net", net)
+    archive.write(path, FORMAT, VERSION, {"config": net.config()}, {"parameters": net.get_parameters()})
 
 
 def load(path: str | os.PathLike[str]) -> Network:
@@ -86,27 +87,6 @@ def load(path: str | os.PathLike[str]) -> Network:
     except ValueError as error:
         raise CheckpointError(f"{os.fspath(path)}: {error}") from error
     return net
-
-
-def finite_parameters(net: Network) -> np.ndarray:
-    """A network's parameters, if they may take a good file's place.
-
-    Raises
-    ------
-    ValueError
-        If one of them is NaN or infinite.
-
-    Examples
-    --------
-    >>> from fastbp import Dense
-    >>> finite_parameters(Network(2, [Dense(1)])).shape
-    (3,)
-    """
-    parameters = net.get_parameters()
-    bad = int(np.count_nonzero(~np.isfinite(parameters)))
-    if bad:
-        raise ValueError(f"net: got {bad} parameters that are NaN or infinite, expected finite ones; nothing was saved")
-    return parameters
 
 
 def array_table(header: dict[str, Any]) -> Table:

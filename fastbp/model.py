@@ -603,7 +603,8 @@ class Network:
 def require_finite(argument: str, network: Network) -> None:
     """A ValueError that names the argument, if one of the network's parameters is NaN or infinite."""
     if not arguments.finite(network._theta):
-        raise ValueError(f"{argument}: got parameters that are NaN or infinite, expected finite ones")
+        bad = int(np.count_nonzero(~np.isfinite(network._theta)))
+        raise ValueError(f"{argument}: got {bad} parameters that are NaN or infinite, expected finite ones")
 
 
 def require_network(argument: str, given: object) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import _threads, arguments, state
-from .checkpoint import finite_parameters
+from .archive import file_name
 from .errors import CheckpointError, unknown_name
 from .fitting import Fit, Run
 from .history import History
@@ -283,8 +283,9 @@ class Trainer:
         samples, held_out = self._divide(x, y, validation, validation_split)
         samples = self._weighted(samples, sample_weight, class_weight)
         data = samples.fingerprint()
-        require_finite("network", self.network)
-        saved = None if resume is None else self._checked(resume, data)
+        saved = None if resume is None else self._checked(file_name(resume, "resume"), data)
+        if saved is None:
+            require_finite("network", self.network)
         if saved is None or len(saved.history.cost) < epochs:
             self.optimizer.learning_rates(self.updates if saved is None else saved.updates, 1)
         # Nothing was changed so far.
@@ -327,7 +328,7 @@ class Trainer:
         >>> again.updates, bool((again.network.get_parameters() == trainer.network.get_parameters()).all())
         (2, True)
         """
-        finite_parameters(self.network)
+        require_finite("network", self.network)
         state.write(path, self._state())
 
     @staticmethod

@@ -48,7 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "checkpoint": TRAINER | {"archive"},
     "state": TRAINER | {"archive", "checkpoint", "history"},
     "fitting": TRAINER | {"history", "hooks", "pace", "samples", "state"},
-    "trainer": TRAINER | {"callbacks", "checkpoint", "fitting", "history", "hooks", "progress", "samples", "state"},
+    "trainer": TRAINER | {"archive", "callbacks", "fitting", "history", "hooks", "progress", "samples", "state"},
     "gradcheck": TRAINER,
     "explain": TRAINER,
     "explain_batch": TRAINER | {"explain"},
