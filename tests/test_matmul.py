@@ -12,7 +12,7 @@ from fastbp._jit import COMPRESSES, LANES, serial
 from fastbp.kernels.matmul import GROUP, listed_clear, listed_matmul, listed_outer, listed_step, matmul
 
 Floats = NDArray[np.floating]
-SIZES = [*range(1, 18)]
+SIZES = [*range(1, 18), 20, 25]
 STEPS = [0, 1, 2, 3, 7, 16, 40]
 SENTINEL = -12345.0
 

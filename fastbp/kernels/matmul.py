@@ -6,9 +6,9 @@ The three products of backpropagation differ only in where their operands lie (k
     delta      d[s, :] =     sum over j of delta[s, j] W^T[j, :]      A = delta  walks rows s, sums over j
     gradient   g[i, :] =     sum over s of a[s, i] delta[s, :]        A = a      walks columns i, sums over s
 
-The product is computed in blocks of ROWS rows by 2 vectors that stay in registers for the whole sum: an
-element of A is broadcast to all lanes, multiplied with two vectors of B, and added. For 8 rows by 2 vectors that
-is 16 independent chains of multiply-adds per 10 loads, which is enough to keep both FMA units of the CPU busy.
+The product is computed in blocks of up to 12 rows by 2 vectors that stay in registers for the whole sum: an element
+of A is broadcast to all lanes, multiplied with two vectors of B, and added. For 12 rows by 2 vectors that is 24
+independent chains of multiply-adds per 14 loads, which is enough to keep both FMA units of the CPU busy.
 Every element of C is summed over k in order, starting from init, so its bits depend neither on the number of lanes
 nor on how rows and columns are cut among threads.
 """
@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .._jit import COMPRESSES, VECTOR_REGISTERS, cgutils, intrinsic, njit, types
+from .._jit import COMPRESSES, VECTOR_REGISTERS, cgutils, intrinsic, ir, njit, types
 from .simd import (
     I16,
     I64,
@@ -28,23 +28,23 @@ from .simd import (
     emit_fma,
     emit_load,
     emit_load_splat,
+    emit_opaque,
     emit_prefetch,
     emit_splat,
     emit_store,
 )
 
-# 8 x 2 accumulators, 2 vectors of B and a broadcast fit 32 registers; with 16 registers 8 x 2 would spill.
-ROWS = 8 if VECTOR_REGISTERS >= 32 else 4
-# By how many vectors a block is wide: its rows, and those of the blocks for what remains. One vector takes twice as
-# many, for as many chains. Each height more takes compilation; so callers whose buffers have room for whole blocks
-# round up instead (``whole_rows``).
+# By how many vectors a block is wide: its rows, and those of the blocks for what remains. 12 x 2 accumulators, two
+# vectors of B and a broadcast fit 32 registers, 4 x 2 fit 16; one vector takes more rows, for chains enough. Each
+# height more takes compilation; so callers whose buffers have room for whole blocks round up (``whole_rows``).
 Heights = dict[int, tuple[int, ...]]
-HEIGHTS: Heights = {2: (8, 4, 1), 1: (16, 8, 4, 1)} if ROWS == 8 else {2: (4, 1), 1: (8, 4, 1)}
+HEIGHTS: Heights = {2: (12, 8, 4, 1), 1: (16, 8, 4, 1)} if VECTOR_REGISTERS >= 32 else {2: (4, 1), 1: (8, 4, 1)}
 # Samples that share a list (lists.py).
 GROUP = 8
 # The same of products over lists, whose rows are a group's, rounded up to whole fours.
-LISTED_HEIGHTS: Heights = dict.fromkeys((2, 1), (8, 4) if ROWS == 8 else (4,))
-# What full blocks read so many steps later is prefetched: rows of W or of activations that no first-level cache holds.
+LISTED_HEIGHTS: Heights = dict.fromkeys((2, 1), (8, 4) if VECTOR_REGISTERS >= 32 else (4,))
+# What blocks two vectors wide read so many steps later is prefetched: rows of W or of activations that no first-level
+# cache holds.
 AHEAD = 8
 
 
@@ -110,6 +110,18 @@ def _emit_finish(b: Any, vec: Vector, blocks: Any, eta: Any, c: Any) -> None:
             put()
 
 
+def _emit_multiples(b: Any, stride: Any, count: int) -> list[Any]:
+    """0 to ``count`` - 1 times a stride, each as an address adds it: a register, times 1, 2, 4 or 8.
+
+    LLVM would reach a row from the one before, by additions: those take the ports that multiply-adds need.
+    """
+    if isinstance(stride, ir.Constant):
+        return [I64(r * stride.constant) for r in range(count)]
+    odd = {r: emit_opaque(b, b.mul(stride, I64(r))) for r in range(1, count, 2)}
+    twos = [(r & -r).bit_length() - 1 for r in range(1, count)]
+    return [I64(0), *(b.shl(odd[r >> n], I64(n)) for r, n in enumerate(twos, 1))]
+
+
 def _emit_block(b: Any, vec: Vector, rows: int, vectors: int, operands: Any, eta: Any, steps: Any, ahead: int) -> None:
     """``rows`` x ``vectors`` of C in registers; the operands A, B, init and C are (address, stride[, stride]) in bytes.
 
@@ -117,7 +129,7 @@ def _emit_block(b: Any, vec: Vector, rows: int, vectors: int, operands: Any, eta
     """
     size = vec.lanes * vec.dtype.bitwidth // 8
     (a0, a_row, a_k), (b0, b_k), (i0, i_row), c = operands
-    a_rows = [b.add(a0, b.mul(a_row, I64(r))) for r in range(rows)]
+    a_rows = _emit_multiples(b, a_row, rows)
     accumulators = [
         [
             cgutils.alloca_once_value(b, emit_load(b, vec, b.add(i0, b.add(b.mul(i_row, I64(r)), I64(size * v)))))
@@ -127,14 +139,14 @@ def _emit_block(b: Any, vec: Vector, rows: int, vectors: int, operands: Any, eta
     ]
     a_ahead, b_ahead = (b.mul(stride, I64(ahead)) for stride in (a_k, b_k))
     with steps as (k, place):
-        a_offset, b_address = b.mul(k, a_k), b.add(b0, b.mul(place, b_k))
+        a_address, b_address = b.add(a0, b.mul(k, a_k)), b.add(b0, b.mul(place, b_k))
         columns = [emit_load(b, vec, b.add(b_address, I64(size * v))) for v in range(vectors)]
         if ahead:
-            emit_prefetch(b, b.add(b.add(a0, a_offset), a_ahead))
+            emit_prefetch(b, b.add(a_address, a_ahead))
             for line in range(0, size * vectors, 64):
                 emit_prefetch(b, b.add(b.add(b_address, I64(line)), b_ahead))
         for r in range(rows):
-            x = emit_load_splat(b, vec, b.add(a_rows[r], a_offset))
+            x = emit_load_splat(b, vec, b.add(a_address, a_rows[r]))
             for v in range(vectors):
                 b.store(emit_fma(b, vec, x, columns[v], b.load(accumulators[r][v])), accumulators[r][v])
     _emit_finish(b, vec, accumulators, eta, c)
@@ -166,7 +178,7 @@ def _emit_product(
             (b.add(b.add(im[0], b.mul(im[1], r)), right), im[1]),
             (b.add(b.add(cm[0], b.mul(cm[1], r)), right), cm[1]),
         )
-        _emit_block(b, vec, height, vectors, block, eta, steps(), ahead if (height, vectors) == (ROWS, 2) else 0)
+        _emit_block(b, vec, height, vectors, block, eta, steps(), ahead if vectors == 2 else 0)
 
     _emit_blocks(b, vec, shape, heights, emit)
 

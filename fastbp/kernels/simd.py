@@ -78,6 +78,11 @@ def emit_fma(b: Any, vec: Vector, x: Any, y: Any, z: Any) -> Any:
     return emit_call(b, vec, "fmuladd", x, y, z)
 
 
+def emit_opaque(b: Any, number: Any) -> Any:
+    """The 64-bit ``number`` in a register; LLVM cannot tell how it came about, and so not replace it."""
+    return b.asm(ir.FunctionType(I64, [I64]), "", "=r,0", [number], side_effect=False)
+
+
 def emit_prefetch(b: Any, address: Any, level: int = 1) -> None:
     """Ask for the cache line at ``address``, as far as this level of the caches; any address is safe."""
     pointer = ir.IntType(8).as_pointer()
