@@ -28,8 +28,8 @@ def listed_product(one, a, b, init, c, rows, width, places):
 
 
 @serial
-def outer_product(one, a, b, c, rows, width, places):
-    listed_outer(one, a, b, c, rows, width, places)
+def outer_product(one, a, b, init, c, w, rows, width, places, eta):
+    listed_outer(one, a, b, init, c, w, rows, width, places, eta)
 
 
 @serial
@@ -185,6 +185,19 @@ def test_a_list_changes_no_bit(dtype: type, rows: int, density: float, rng: np.r
             assert (c[:, width:] == SENTINEL).all()
 
 
+def add_outer(
+    group: Listed, delta: Floats, c: Floats, init: Floats | None = None, w: Floats | None = None, eta: float = 0
+) -> None:
+    """A group's outer products of inputs and deltas by the kernels, into C or W, from C on or from a row ``init``."""
+    rows, width = delta.shape
+    padded = np.concatenate([delta, np.zeros((fours(rows) - rows, width), delta.dtype)])
+    start = (c.ctypes.data, c.strides[0]) if init is None else (init.ctypes.data, 0)
+    matrices = (padded.ctypes.data, padded.strides[0]), start, (c.ctypes.data, c.strides[0])
+    weights = 0 if w is None else w.ctypes.data
+    one, sizes = delta.dtype.type(1), (min(GROUP, rows + 3), width)
+    outer_product(one, group.x.ctypes.data, *matrices, weights, *sizes, group.where, delta.dtype.type(eta))
+
+
 @pytest.mark.parametrize("density", [0.0, 0.02, 0.2, 1.0])
 @pytest.mark.parametrize("rows", range(1, GROUP + 1))
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -196,16 +209,50 @@ def test_a_lists_outer_products_are_the_gradient(
         for k in (1, 40, 130):
             a, delta = sparse(rows, k, density, dtype, rng), rng.normal(size=(rows, width)).astype(dtype)
             before, group = rng.normal(size=(k, width)).astype(dtype), listed(a)
-            padded = np.concatenate([delta, np.zeros((fours(rows) - rows, width), dtype)])
             c = framed(before, k)
-            matrices = (padded.ctypes.data, padded.strides[0]), (c.ctypes.data, c.strides[0])
-            outer_product(dtype(1), group.x.ctypes.data, *matrices, min(GROUP, rows + 3), width, group.where)
+            add_outer(group, delta, c)
             want = multiply(a.T.copy(), delta, before)
             np.testing.assert_array_equal(bits(c[group.places, :width]), bits(want[group.places]))
             idle = np.setdiff1d(np.arange(k), group.places)
             np.testing.assert_array_equal(c[idle, :width], before[idle])
             assert (c[k:] == SENTINEL).all()
             assert (c[:, width:] == SENTINEL).all()
+
+
+@pytest.mark.parametrize("rows", range(1, GROUP + 1))
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_outer_products_begin_where_they_are_told_to(dtype: type, rows: int, rng: np.random.Generator) -> None:
+    """At one row for all, whatever C holds."""
+    for width in widths(dtype):
+        a, delta = sparse(rows, 40, 0.2, dtype, rng), rng.normal(size=(rows, width)).astype(dtype)
+        init, group, c = (
+            rng.normal(size=width).astype(dtype),
+            listed(a),
+            framed(np.full((40, width), np.nan, dtype), 40),
+        )
+        add_outer(group, delta, c, init=init)
+        want = multiply(a.T.copy(), delta, np.tile(init, (40, 1)))
+        np.testing.assert_array_equal(bits(c[group.places, :width]), bits(want[group.places]))
+
+
+@pytest.mark.parametrize("rows", range(1, GROUP + 1))
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_outer_products_step_in_the_same_walk(dtype: type, rows: int, rng: np.random.Generator) -> None:
+    """W -= eta (C + A B), as the product and then the update round it, in the rows that are listed."""
+    for width in widths(dtype):
+        a, delta = sparse(rows, 40, 0.2, dtype, rng), rng.normal(size=(rows, width)).astype(dtype)
+        before, w, eta = (
+            rng.normal(size=(40, width)).astype(dtype),
+            rng.normal(size=(40, width)).astype(dtype),
+            dtype(0.3),
+        )
+        group, stepped = listed(a), framed(w, 40)
+        add_outer(group, delta, framed(before, 40), w=stepped, eta=eta)
+        want = w - eta * multiply(a.T.copy(), delta, before)
+        np.testing.assert_array_equal(bits(stepped[group.places, :width]), bits(want[group.places]))
+        idle = np.setdiff1d(np.arange(40), group.places)
+        np.testing.assert_array_equal(stepped[idle, :width], w[idle])
+        np.testing.assert_array_equal(stepped[40:], SENTINEL)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -158,20 +158,23 @@ def prefetch_group(delta, bytes_of_row):
 
 
 @njit
-def sum_listed(one, run, layer, tile, r0, r1, g, room):
-    """g[i] += the sum over rows r0 to r1 of a_in[r, i] delta[r], for the inputs of a tile that are listed.
+def sum_listed(one, run, layer, tile, rows, g, w, eta, room):
+    """g[i] += the sum over ``rows``, from and to, of a_in[r, i] delta[r], for the inputs of a tile that are listed.
 
-    While a group is summed the next one's deltas are asked for: half of them another core wrote.
+    With eta g[i] begins at 0 where the first group lists i, and where the last one lists it it is W -= eta g. While a
+    group is summed the next one's deltas are asked for: half of them another core wrote.
     """
     size, width, piece = size_of(one), panel_width(layer.width, tile.j0), slice_of(run, tile.i0)
-    words = words_of(run, tile.i0, tile.i1)
+    (r0, r1), words, row = rows, words_of(run, tile.i0, tile.i1), size * width
     for r in range(r0, r1, GROUP):
         x, places = listed_inputs(one, run, piece, r, words)
         delta = (run.deltas + size * (layer.d + r * layer.ld + tile.j0), size * layer.ld)
-        prefetch_group((delta[0] + GROUP * delta[1], delta[1]), size * width)
+        prefetch_group((delta[0] + GROUP * delta[1], delta[1]), row)
         if r + GROUP > r1:
             delta = whole_fours(one, delta, r1 - r, width, room)
-        listed_outer(one, x, delta, (g, size * width), min(GROUP, r1 - r + 3), width, places)
+        init = (run.zeros, 0) if r == r0 and eta != 0.0 else (g, row)
+        step = eta if r + GROUP >= r1 else number(one, 0.0)
+        listed_outer(one, x, delta, init, (g, row), w, min(GROUP, r1 - r + 3), width, places, step)
 
 
 @njit
@@ -183,27 +186,35 @@ def step_by(one, w, g, start, stop, eta):
 
 @njit
 def listed_gradient(one, run, layer, tile, r0, r1, g, w, eta):
-    """What ``dense_gradient`` does to W, or its gradient, where the inputs are listed.
-
-    With eta nobody else wants the gradient, unless it goes on: then it stays in the first-level cache, and rows that no
-    sample lists are left alone.
-    """
-    width, piece = panel_width(layer.width, tile.j0), slice_of(run, tile.i0)
-    row, scratch = size_of(one) * width, scratch_tile(one)
+    """What ``dense_gradient`` does to W, or its gradient, where the inputs are listed."""
+    row, scratch = size_of(one) * panel_width(layer.width, tile.j0), scratch_tile(one)
+    if eta != 0.0 and not run.keep_gradient:
+        step_listed(one, run, layer, tile, (r0, r1), w, eta, scratch)
+        return
     start, stop, room = row * tile.i0, row * tile.i1, scratch + size_of(one) * TILE_NUMBERS
-    places = room + row * GROUP
-    passes = eta != 0.0 and not run.keep_gradient
-    listed = places, list_marked(run, piece, r0, r1, tile.i0, tile.i1, places) if passes else 0
-    total = scratch - start if passes else g
-    if passes:
-        listed_clear(one, (total, row), width, listed)
-    elif not run.keep_gradient:
+    if not run.keep_gradient:
         clear(one, g + start, g + stop)
-    sum_listed(one, run, layer, tile, r0, r1, total, room)
-    if passes:
-        listed_step(one, (w, row), (total, row), width, listed, eta)
-    elif eta != 0.0:
+    sum_listed(one, run, layer, tile, (r0, r1), g, w, number(one, 0.0), room)
+    if eta != 0.0:
         step_by(one, w, g, start, stop, eta)
+
+
+@njit
+def step_listed(one, run, layer, tile, rows, w, eta, scratch):
+    """W -= eta g for a tile whose inputs are listed, where nobody else wants its gradient.
+
+    g stays in the first-level cache, and rows of W that no sample lists are left alone. What the first group lists need
+    not be 0 before, and what the last one lists goes right into W; so for a batch that is one group, the sum is all.
+    """
+    width, piece, (r0, r1) = panel_width(layer.width, tile.j0), slice_of(run, tile.i0), rows
+    row, last = size_of(one) * width, r0 + (r1 - 1 - r0) // GROUP * GROUP
+    g, room = scratch - row * tile.i0, scratch + size_of(one) * TILE_NUMBERS
+    places = room + row * GROUP
+    count = list_marked(run, piece, (r0 + GROUP, r1), r0, (tile.i0, tile.i1), places)
+    listed_clear(one, (g, row), width, (places, count))
+    sum_listed(one, run, layer, tile, rows, g, w, eta, room)
+    count = list_marked(run, piece, (r0, last), last, (tile.i0, tile.i1), places)
+    listed_step(one, (w, row), (g, row), width, (places, count), eta)
 
 
 @njit

@@ -213,15 +213,25 @@ def listed_inputs(one, run, piece, r, words):
 
 
 @njit
-def list_marked(run, piece, r0, r1, i0, i1, places):
-    """List those of the inputs i0 to i1 that one of the groups of rows r0 to r1 lists: places; how many there are."""
-    entry, (w0, w1) = 0, words_of(run, i0, i1)
-    first = list_of(run, piece, r0 // GROUP)[0] + 8 * (run.list_words + 1 + w0 - first_word(run, piece))
-    for w in range(w1 - w0):
-        bits, at = 0, first + 8 * w
+def marks_of(run, piece, r, w):
+    """Where a group's bits of a word of inputs are."""
+    return list_of(run, piece, r // GROUP)[0] + 8 * (run.list_words + 1 + w - first_word(run, piece))
+
+
+@njit
+def list_marked(run, piece, rows, but, inputs, places):
+    """List those of some inputs that a group of some rows lists, both from and to, and the one at row ``but`` does not.
+
+    To ``places``; how many there are.
+    """
+    entry, (r0, r1), (i0, i1) = 0, rows, inputs
+    w0, w1 = words_of(run, i0, i1)
+    for w in range(w0, w1):
+        bits, at = 0, marks_of(run, piece, r0, w)
         for _ in range(r0, r1, GROUP):
             bits |= load_int(at)
             at += run.list_bytes
-        store_places(bits, i0 + 64 * w, places + 2 * entry)
+        bits &= ~load_int(marks_of(run, piece, but, w))
+        store_places(bits, i0 + 64 * (w - w0), places + 2 * entry)
         entry += count_bits(bits)
     return entry

@@ -85,26 +85,20 @@ def _listed_steps(b: Any, places: Any) -> Iterator[Any]:
         yield loop.index if COMPRESSES else k, k
 
 
-def _emit_finish(b: Any, vec: Vector, blocks: Any, eta: Any, c: Any) -> None:
-    """Write the sums to C; or with an eta other than 0 or None subtract eta times them, as kernels/update.py does."""
-    size = vec.lanes * vec.dtype.bitwidth // 8
-    places = [
-        (b.load(total), b.add(c[0], b.add(b.mul(c[1], I64(r)), I64(size * v))))
-        for r, row in enumerate(blocks)
-        for v, total in enumerate(row)
-    ]
+def _emit_finish(b: Any, vec: Vector, sums: list[tuple[Any, Any, Any]], eta: Any) -> None:
+    """Write sums, (vector, where to, where weights are); or with an eta other than 0 or None W -= eta times them."""
 
     def put() -> None:
-        for total, at in places:
+        for total, at, _ in sums:
             emit_store(b, vec, total, at)
 
     if eta is None:
         put()
         return
     with b.if_else(b.fcmp_unordered("!=", eta, eta.type(0.0))) as (steps, puts):
-        with steps:
+        with steps:  # rounded as kernels/update.py does it
             etas = emit_splat(b, vec, eta)
-            for total, at in places:
+            for total, _, at in sums:
                 emit_store(b, vec, b.fsub(emit_load(b, vec, at), b.fmul(etas, total)), at)
         with puts:
             put()
@@ -149,7 +143,12 @@ def _emit_block(b: Any, vec: Vector, rows: int, vectors: int, operands: Any, eta
             x = emit_load_splat(b, vec, b.add(a_address, a_rows[r]))
             for v in range(vectors):
                 b.store(emit_fma(b, vec, x, columns[v], b.load(accumulators[r][v])), accumulators[r][v])
-    _emit_finish(b, vec, accumulators, eta, c)
+    sums = []
+    for r, row in enumerate(accumulators):
+        for v, total in enumerate(row):
+            at = b.add(c[0], b.add(b.mul(c[1], I64(r)), I64(size * v)))
+            sums.append((b.load(total), at, at))
+    _emit_finish(b, vec, sums, eta)
 
 
 def _emit_blocks(b: Any, vec: Vector, shape: Any, heights: Heights, emit: Callable[[int, int, Any, Any], None]) -> None:
@@ -183,23 +182,27 @@ def _emit_product(
     _emit_blocks(b, vec, shape, heights, emit)
 
 
-def _emit_outer(b: Any, vec: Vector, rows: int, vectors: int, a: Any, bm: Any, c: Any, places: Any) -> None:
-    """C[place, :] += sum over ``rows`` rows of A[r, k] B[r, :], B in registers, for the entries k of a list."""
+def _emit_outer(b: Any, vec: Vector, rows: int, vectors: int, operands: Any, eta: Any, places: Any) -> None:
+    """C[place, :] = init[place, :] + sum over ``rows`` rows of A[r, k] B[r, :], B in registers, for a list's entries k.
+
+    Or, as ``_emit_finish`` does it, W[place, :], whose stride is C's.
+    """
     size = vec.lanes * vec.dtype.bitwidth // 8
-    (a0, a_row, a_k), (b0, b_row), (c0, c_row) = a, bm, c
+    (a0, a_row, a_k), (b0, b_row), (i0, i_row), (c0, c_row), w0 = operands
     a_rows = [b.add(a0, b.mul(a_row, I64(r))) for r in range(rows)]
     deltas = [
         [emit_load(b, vec, b.add(b.add(b0, b.mul(b_row, I64(r))), I64(size * v))) for v in range(vectors)]
         for r in range(rows)
     ]
     with _listed_steps(b, places) as (k, place):
-        at, a_offset = b.add(c0, b.mul(place, c_row)), b.mul(k, a_k)
-        totals = [emit_load(b, vec, b.add(at, I64(size * v))) for v in range(vectors)]
+        start, offset, a_offset = b.add(i0, b.mul(place, i_row)), b.mul(place, c_row), b.mul(k, a_k)
+        totals = [emit_load(b, vec, b.add(start, I64(size * v))) for v in range(vectors)]
         for a_address, delta in zip(a_rows, deltas, strict=True):
             x = emit_load_splat(b, vec, b.add(a_address, a_offset))
             totals = [emit_fma(b, vec, x, d, total) for d, total in zip(delta, totals, strict=True)]
-        for v, total in enumerate(totals):
-            emit_store(b, vec, total, b.add(at, I64(size * v)))
+        c, w = b.add(c0, offset), b.add(w0, offset)
+        sums = [(total, b.add(c, I64(size * v)), b.add(w, I64(size * v))) for v, total in enumerate(totals)]
+        _emit_finish(b, vec, sums, eta)
 
 
 @intrinsic
@@ -231,21 +234,33 @@ def _listed_matmul(tc: Any, one: Any, a: Any, b: Any, init: Any, c: Any, rows: A
 
 
 @intrinsic
-def _listed_outer(tc: Any, one: Any, a: Any, b: Any, c: Any, rows: Any, width: Any, places: Any) -> Any:
+def _listed_outer(
+    tc: Any, one: Any, a: Any, b: Any, init: Any, c: Any, w: Any, rows: Any, width: Any, places: Any, eta: Any
+) -> Any:
+    least = LISTED_HEIGHTS[1][-1]
+
     def codegen(ctx: Any, bld: Any, sig: Any, args: Any) -> Any:
-        vec = Vector(one)
-        bm, cm, places = (cgutils.unpack_tuple(bld, t) for t in (*args[2:4], args[6]))
+        vec, n_rows = Vector(one), args[6]
+        bm, im, cm, places = (cgutils.unpack_tuple(bld, t) for t in (*args[2:5], args[8]))
         a_row, a_k = _listed_strides(one)
 
         def emit(height: int, vectors: int, r: Any, right: Any) -> None:
-            some_a = (bld.add(args[1], bld.mul(a_row, r)), a_row, a_k)
-            some_b = (bld.add(bld.add(bm[0], bld.mul(bm[1], r)), right), bm[1])
-            _emit_outer(bld, vec, height, vectors, some_a, some_b, (bld.add(cm[0], right), cm[1]), places)
+            is_first = bld.icmp_signed("==", r, I64(0))
+            is_last = bld.icmp_signed(">", bld.add(r, I64(height + least)), n_rows)
+            start, stride = (bld.select(is_first, x, y) for x, y in zip(im, cm, strict=True))
+            operands = (
+                (bld.add(args[1], bld.mul(a_row, r)), a_row, a_k),
+                (bld.add(bld.add(bm[0], bld.mul(bm[1], r)), right), bm[1]),
+                (bld.add(start, right), stride),
+                (bld.add(cm[0], right), cm[1]),
+                bld.add(args[5], right),
+            )
+            _emit_outer(bld, vec, height, vectors, operands, bld.select(is_last, args[9], args[9].type(0.0)), places)
 
-        _emit_blocks(bld, vec, args[4:6], LISTED_HEIGHTS, emit)
+        _emit_blocks(bld, vec, args[6:8], LISTED_HEIGHTS, emit)
         return ctx.get_dummy_value()
 
-    return types.void(one, a, b, c, rows, width, places), codegen
+    return types.void(one, a, b, init, c, w, rows, width, places, one), codegen
 
 
 def _emit_rows(b: Any, vec: Vector, width: Any, places: Any, emit: Callable[[Any, Any], None]) -> None:
@@ -312,13 +327,14 @@ def listed_matmul(one, a, b, init, c, rows, width, places):
 
 
 @njit
-def listed_outer(one, a, b, c, rows, width, places):
-    """C[k, v] += sum over rows r of A[r, k] B[r, v], for those k that a list names: the gradient of a few samples.
+def listed_outer(one, a, b, init, c, w, rows, width, places, eta):
+    """C[k, v] = init[k, v] + sum over rows r of A[r, k] B[r, v], for those k that a list names: a few rows' gradient.
 
-    Row after row, as ``matmul`` adds them, to the same bits. ``a`` and ``rows`` as above; ``b`` and ``c`` (address,
-    row stride).
+    Row after row, as ``matmul`` adds them, to the same bits; with an eta other than 0 it is W -= eta (init + A B), and
+    C is scratch. ``a`` and ``rows`` as above; ``b``, ``init`` and ``c`` (address, row stride); ``w`` is the address of
+    W, whose stride is C's.
     """
-    _listed_outer(one, a, b, c, rows, width, places)
+    _listed_outer(one, a, b, init, c, w, rows, width, places, eta)
 
 
 @njit
