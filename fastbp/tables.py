@@ -193,7 +193,8 @@ def tile_table(shape: Shape, layers: np.ndarray, by_rows: bool) -> np.ndarray:
 
     In a wide network those stand together that one thread reads forward, panels or rows (plan.py); else those of the
     same rows, so that a thread needs few of the inputs. The larger ones come first; but where there are slices of
-    inputs, none has rows of two, and half of the tiles end with the first one.
+    inputs, none has rows of two, and half of the tiles end with the first one, the larger ones of later layers behind:
+    of a small batch the second thread has these layers (kernels/slices.py).
     """
     tiles: list[tuple[int, ...]] = []
     ends = [shape.slice_inputs] if shape.has_slices else []
@@ -206,7 +207,7 @@ def tile_table(shape: Shape, layers: np.ndarray, by_rows: bool) -> np.ndarray:
             tiles.append((index, j, i, end, bias and end == n_in))
     if shape.has_slices:
         inputs = [tile for tile in tiles if tile[0] == 0]
-        others = tiles[len(inputs) :]
+        others = sorted(tiles[len(inputs) :], key=lambda tile: tile[3] - tile[2])
         first_slice = sum(tile[3] <= ends[0] for tile in inputs)
         before = max(0, len(tiles) // 2 - first_slice)
         tiles = others[:before] + inputs + others[before:]

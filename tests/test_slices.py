@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,10 @@ from conftest import Build, simple
 from launched import train
 
 from fastbp import SGD, Adam, Dense, Dropout, Network, Trainer, _threads
-from fastbp.kernels.layout import DELTA, PANEL, TILE_NUMBERS
+from fastbp._jit import carray, serial
+from fastbp.kernels.launch import run_pointer
+from fastbp.kernels.layout import DELTA, LINE, PANEL, RUN, TILE_NUMBERS
+from fastbp.kernels.slices import WAITS, is_last_piece
 from fastbp.tables import PART_ROWS, SLICED_INPUTS, Shape
 from fastbp.workspace import Workspace
 
@@ -166,6 +171,65 @@ def test_a_teams_member_has_the_tiles_of_its_slice() -> None:
         first = {int(tile["i0"]) for tile in workspace.tiles[:half] if tile["layer"] == 0}
         second = {int(tile["i0"]) for tile in workspace.tiles[half:] if tile["layer"] == 0}
         assert max(first) < 400 == min(second)
+
+
+def test_later_layers_tiles_are_those_of_the_second_slices_thread() -> None:
+    """But for small ones, so that both have half of the tiles."""
+    tiles = Workspace(Network(784, [Dense(128), Dense(64), Dense(10)])._shape, 10).tiles
+    later = [int(tile["layer"]) for tile in tiles[len(tiles) // 2 :] if tile["layer"]]
+    assert later == [1, 1]
+
+
+@serial
+def is_last(at, piece, chunk):
+    return is_last_piece(carray(run_pointer(at), 1)[0], piece, chunk)
+
+
+class Counted:
+    """A run record of which ``is_last_piece`` needs the slices, the chunks, and the count of slices that are done."""
+
+    def __init__(self, slices: int, chunks: int) -> None:
+        self.run, self.costs = np.zeros(1, RUN), np.zeros(LINE // 8 * chunks, np.int64)
+        self.run["slices"], self.run["chunks"], self.run["costs"] = slices, chunks, self.costs.ctypes.data
+
+    def goes_on(self, piece: int, chunk: int = 0) -> bool:
+        return bool(is_last(self.run.ctypes.data, piece, chunk))
+
+    def done(self, chunk: int = 0) -> int:
+        return int(self.costs[LINE // 8 * chunk + 1])
+
+
+@pytest.mark.parametrize("chunks", [1, 2])
+@pytest.mark.parametrize("order", [*permutations(range(2)), *permutations(range(3))])
+def test_who_brings_the_last_slice_goes_on(order: tuple[int, ...], chunks: int) -> None:
+    counted = Counted(len(order), chunks)
+    assert [counted.goes_on(piece) for piece in order] == [False] * (len(order) - 1) + [True]
+    assert counted.done() == 0
+
+
+def test_a_single_chunk_is_left_to_who_waits_for_it() -> None:
+    counted = Counted(2, 1)
+    counted.costs[1] = 1 + WAITS  # as the second slice's task leaves it while it waits
+    assert not counted.goes_on(0)
+    assert counted.done() == 2 + WAITS
+
+
+def test_one_of_two_threads_goes_on() -> None:
+    counted, going = Counted(2, 1), [0, 0]
+
+    def work(piece: int) -> None:
+        for _ in range(2000):
+            going[piece] += counted.goes_on(piece)
+            both.wait()
+
+    both = threading.Barrier(2)
+    members = [threading.Thread(target=work, args=(piece,)) for piece in range(2)]
+    for member in members:
+        member.start()
+    for member in members:
+        member.join()
+    assert sum(going) == 2000
+    assert counted.done() == 0
 
 
 @pytest.mark.parametrize(("batch", "chunks"), [(35, 1), (36, 2), (100, 2), (239, 2)])

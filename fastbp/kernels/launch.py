@@ -14,7 +14,7 @@ from .._jit import carray, from_dtype, intrinsic, ir, njit, parallel, prange, se
 from .layout import COST, LAYER, LINE, RUN, STAGE, TILE
 from .memory import load_int, load_scalar, store_int, store_scalar
 from .subnormal import flush_subnormals, set_mode
-from .team import FINISHED, dismiss, finish, next_stage, open_stage, segment_stop, take
+from .team import FINISHED, dismiss, finish, leave, next_stage, open_stage, segment_stop, take
 from .update import ADAM
 
 
@@ -214,6 +214,8 @@ def together(at, member):
         done = 0
         for other in range(threads):
             segment = (member + other) % threads
+            if other and run.chunks == 1:  # a small batch
+                leave(team, segment)
             left = take(team, segment)
             while left:
                 call(run.work, at, run.layers, run.tiles, segment_stop(run.tasks, segment, threads) - left)

@@ -210,7 +210,7 @@ def samples(theta, run_at, layers_at, tiles_at, task):
     one, run = unit_of(theta), carray(run_at, 1)[0]
     layers, stage = carray(layers_at, run.n_layers), carray(stages_of(run.stages), run.n_stages)[run.stage]
     r0, r1 = 0, run.rows
-    chunk, pieces, is_piece = task, (0, run.slices), run.apart and stage.inputs
+    chunk, piece, pieces, is_piece = task, 0, (0, run.slices), run.apart and stage.inputs
     if is_piece:
         piece, chunk = piece_of(run, task)
         pieces = piece, piece + 1
@@ -219,7 +219,7 @@ def samples(theta, run_at, layers_at, tiles_at, task):
     if stage.gather or stage.inputs:
         j0, j1 = panel_columns(layers[0].width, task) if stage.by_columns else (0, layers[0].width)
         multiply_inputs(one, run, layers[0], stage, pieces, r0, r1, j0, j1)
-    if is_piece and not is_last_piece(run, chunk):
+    if is_piece and not is_last_piece(run, piece, chunk):
         return
     for l in range(stage.forward_from, stage.forward_to):  # noqa: E741 - the layer, in every book
         if stage.by_rows:

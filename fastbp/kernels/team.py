@@ -6,7 +6,8 @@ took 0.9 us each (``omp``; 85 us with ``workqueue``), and a thread that fell asl
 CPU of the one that waited for it.
 
 A stage's tasks are cut into one segment a member. Each member takes the tasks of its own segment first, the same
-ones in every batch, so that its part of the parameters stays in its own cache, and then what others have left. Who
+ones in every batch, so that its part of the parameters stays in its own cache, and then what others have left; in small
+batches, whose tasks take less time than their memory takes from core to core, these have a moment to take it first. Who
 finishes a stage's last task opens the next stage. So a member is waited for only while it holds a task that it took:
 one that comes late, or that the system gives no CPU, is done without.
 
@@ -30,6 +31,9 @@ FINISHED = -1
 TAKEABLE = 0xFFFFFFFF
 # Looks at a ticket before a waiting thread offers its CPU to others, as another program may want it. About 30 us.
 SPINS = 1000
+# Looks at another member's ticket before its tasks are taken, and pauses between them, as a look takes the ticket's
+# line from it. About 5 us.
+PATIENCE, PAUSES = 16, 8
 YIELD = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
 
 _I64 = ir.IntType(64)
@@ -140,6 +144,16 @@ def take(team, segment):
             return ticket & TAKEABLE
         ticket = seen
     return 0
+
+
+@njit
+def leave(team, segment):
+    """Wait a moment for a member to take the tasks of its segment itself: what they need is in its cache."""
+    looks = 0
+    while looks < PATIENCE and load_shared(team + LINE * (1 + segment)) & TAKEABLE:
+        for _ in range(PAUSES):
+            relax()
+        looks += 1
 
 
 @njit
