@@ -189,13 +189,13 @@ def online_forward(one, run, layer, j0, j1):
 
 @njit
 def step_vectors(one, run, x, places, count, w, row, delta):
-    """W[i] -= eta x_i delta for the listed rows i, in the one or two vectors from w and delta on.
+    """W[i] -= eta x_i delta for the listed rows i, the last one first, in the one or two vectors from w and delta on.
 
     ``row``: bytes from a row of W to the next. Delta stays in registers.
     """
     size, second, eta = size_of(one), size_of(one) * lanes_of(one), number(one, run.eta)
     d, e = -eta * load(one, delta), -eta * load(one, delta + second)
-    for k in range(count):
+    for k in range(count - 1, -1, -1):
         at, factor = w + row * load_place(places + 2 * k), load_scalar(one, x + size * k)
         store(fma(d, factor, load(one, at)), at)
         if row > second:
@@ -204,9 +204,13 @@ def step_vectors(one, run, x, places, count, w, row, delta):
 
 @njit
 def step_rows(one, run, layer, x, places, count, j0, j1):
-    """W[i] -= eta x_i delta for the listed rows i, columns j0 to j1, whole panels."""
+    """W[i] -= eta x_i delta for the listed rows i, columns j0 to j1, whole panels.
+
+    From the last number that the way forward read to the first: what was read last is still in the first-level cache,
+    and so is what the next sample begins with.
+    """
     size, delta = size_of(one), run.deltas + size_of(one) * layer.d
-    for j in range(j0, j1, PANEL):
+    for j in range(j0 + (j1 - j0 - 1) // PANEL * PANEL, j0 - 1, -PANEL):
         width = panel_width(layer.width, j)
         w = run.theta + size * (layer.w + j * (layer.n_in + 1))
         for v in range(0, width, 2 * lanes_of(one)):
