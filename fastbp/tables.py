@@ -191,8 +191,9 @@ def _owner(tile: tuple[int, ...], layer: np.void, by_rows: bool) -> int:
 def tile_table(shape: Shape, layers: np.ndarray, by_rows: bool) -> np.ndarray:
     """TILE records of every layer's panels.
 
-    In a wide network those stand together that one thread reads forward, panels or rows (plan.py); else those of the
-    same rows, so that a thread needs few of the inputs. The larger ones come first; but where there are slices of
+    In a wide network those stand together that one thread reads forward, panels or rows (plan.py), later layers first;
+    else, and then within a layer, those of the same rows, so that a thread needs few of the inputs at a time. In narrow
+    networks the larger ones come first; but where there are slices of
     inputs, none has rows of two, and half of the tiles end with the first one, the larger ones of later layers behind:
     of a small batch the second thread has these layers (kernels/slices.py).
     """
@@ -212,7 +213,7 @@ def tile_table(shape: Shape, layers: np.ndarray, by_rows: bool) -> np.ndarray:
         before = max(0, len(tiles) // 2 - first_slice)
         tiles = others[:before] + inputs + others[before:]
     elif shape.is_wide:
-        tiles.sort(key=lambda tile: (_owner(tile, layers[tile[0]], by_rows), tile[2] - tile[3]))
+        tiles.sort(key=lambda tile: (_owner(tile, layers[tile[0]], by_rows), -tile[0], tile[2]))
     else:
         tiles.sort(key=lambda tile: tile[2] - tile[3])
     return np.array(tiles, TILE)
