@@ -225,7 +225,7 @@ class Network:
         return total / len(inputs) if reduction == "mean" else total
 
     def accuracy(self, x: ArrayLike, y: ArrayLike) -> float:
-        """The share of samples classified as ``y`` says, 0 to 1.
+        """The share of samples classified as ``y`` says, 0 to 1; one with an output that is NaN is not.
 
         Parameters
         ----------

@@ -144,6 +144,21 @@ def test_accuracy_with_rows_of_targets(n_out: int, dtype: str, rng: np.random.Ge
         assert network.accuracy(x[:n], targets[:n]) == hits[:n].mean()
 
 
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("n_out", [1, 2, 4, 5, 16, 17, 70])
+def test_no_sample_with_an_output_that_is_nan_is_a_hit(n_out: int, dtype: str) -> None:
+    """Wherever NaN stands, and however many samples there are."""
+    layer = fastbp.Dense(n_out, "identity", initializer="zeros")
+    network = fastbp.Network(3, [layer], cost="sum_of_squares", dtype=dtype)
+    for bad in range(n_out):
+        network.biases[0][:] = np.arange(n_out)
+        network.biases[0][bad] = np.nan
+        for n in (1, 15, 40):
+            classes = np.arange(n) % n_out
+            assert network.accuracy(np.ones((n, 3)), classes) == 0
+            assert network.accuracy(np.ones((n, 3)), np.eye(n_out)[classes]) == 0
+
+
 def test_classify_with_one_output() -> None:
     network = fastbp.Network(1, [fastbp.Dense(1, "sigmoid")], cost="cross_entropy", dtype="float64")
     network.set_parameters(np.array([1.0, 0.0]))

@@ -1,4 +1,7 @@
-"""How many samples were classified right: those whose largest output is where their largest target is."""
+"""How many samples were classified right: those whose largest output is where their largest target is.
+
+Where an output is NaN none is the largest, and the sample is not.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ from .memory import (
 )
 from .simd import where_above
 
-# What stands for the largest of a few numbers of which one is NaN: no lane has this place.
+# What stands for the place of the largest of a few numbers where one is NaN: no lane has it.
 NO_LANE = 62
 # Up to so many outputs it is quicker to look at as many samples at once as a vector has lanes.
 FEW_OUTPUTS = 4
@@ -35,20 +38,25 @@ def place_of_largest(one, row, n):
     size, lanes = size_of(one), lanes_of(one)
     if n <= lanes:
         x = load_first(one, row, n, -math.inf)
-        return lowest_bit(equal_bits(x, splat(largest_lane(x))) | (1 << NO_LANE))
-    top = splat(row_maximum(one, row, n))
-    for j in range(0, n, lanes):
-        bits = equal_bits(load_first(one, row + size * j, n - j, -math.inf), top)
+        are_numbers = equal_bits(x, x) == (1 << lanes) - 1
+        return lowest_bit(equal_bits(x, splat(largest_lane(x))) * are_numbers | (1 << NO_LANE))
+    top, place = splat(row_maximum(one, row, n)), -1
+    for j in range((n - 1) // lanes * lanes, -1, -lanes):
+        x = load_first(one, row + size * j, n - j, -math.inf)
+        if equal_bits(x, x) != (1 << lanes) - 1:
+            return -1
+        bits = equal_bits(x, top)
         if bits:
-            return j + lowest_bit(bits)
-    return -1  # NaN
+            place = j + lowest_bit(bits)
+    return place
 
 
 @njit
 def is_hit(one, outputs, label, row, n):
     """Whether a sample was classified right; with one output, on the same side of 1/2 as its target."""
     if n == 1:
-        return (load_scalar(one, outputs) >= 0.5) == (load_scalar(one, row) >= 0.5)
+        output = load_scalar(one, outputs)
+        return output == output and (output >= 0.5) == (load_scalar(one, row) >= 0.5)
     return place_of_largest(one, outputs, n) == (label if label >= 0 else place_of_largest(one, row, n))
 
 
