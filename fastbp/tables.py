@@ -191,11 +191,11 @@ def _owner(tile: tuple[int, ...], layer: np.void, by_rows: bool) -> int:
 def tile_table(shape: Shape, layers: np.ndarray, by_rows: bool) -> np.ndarray:
     """TILE records of every layer's panels.
 
-    In a wide network those stand together that one thread reads forward, panels or rows (plan.py), later layers first;
-    else, and then within a layer, those of the same rows, so that a thread needs few of the inputs at a time. In narrow
-    networks the larger ones come first; but where there are slices of
-    inputs, none has rows of two, and half of the tiles end with the first one, the larger ones of later layers behind:
-    of a small batch the second thread has these layers (kernels/slices.py).
+    Within a layer those of the same rows follow each other, so that a thread needs few of the inputs at a time. In a
+    wide network those stand together that one thread reads forward, panels or rows (plan.py), later layers first. In a
+    narrow one the larger ones come first, but where there are slices of inputs: then none has rows of two; the first
+    slice's are in the first half of all, filled up with small ones of later layers, and the second slice's in the other
+    half, with the rest: of a small batch the second thread has the later layers (kernels/slices.py).
     """
     tiles: list[tuple[int, ...]] = []
     ends = [shape.slice_inputs] if shape.has_slices else []
@@ -204,7 +204,7 @@ def tile_table(shape: Shape, layers: np.ndarray, by_rows: bool) -> np.ndarray:
         cuts = [0, *(ends if index == 0 else []), n_in]
         rows = [tile for cut in pairwise(cuts) for tile in _tile_rows(*cut, width)]
         columns = range(0, int(layer["width"]), PANEL)
-        for (i, end), j in ((i, j) for j in columns for i in rows) if shape.is_wide else product(rows, columns):
+        for (i, end), j in product(rows, columns):
             tiles.append((index, j, i, end, bias and end == n_in))
     if shape.has_slices:
         inputs = [tile for tile in tiles if tile[0] == 0]

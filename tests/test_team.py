@@ -1,4 +1,4 @@
-"""Members of a team share a launch's stages out among those who come, and wait for no one else."""
+"""Members of a team share a launch's stages out among those who come, and wait for nobody else."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import pytest
 
 import fastbp
 from fastbp import _threads
+from fastbp._jit import serial
 from fastbp.compiled import member
 from fastbp.kernels import launch
-from fastbp.kernels.layout import DELTA, RUN
+from fastbp.kernels.layout import DELTA, LINE, RUN
+from fastbp.kernels.team import FINISHED, PATIENCE, leave
 from fastbp.workspace import Workspace
 
 NARROW, WIDE = (20, 9), (300, 260)
@@ -47,6 +49,23 @@ def test_one_member_does_the_work_of_all_who_do_not_come(
     stop = launch.launch_serial(workspace._at, member(launch.together), 0, len(inputs), members)
     assert stop == len(inputs)
     np.testing.assert_array_equal(got, expected)
+
+
+@serial
+def looks(team, segment, stage):
+    return leave(team, segment, stage)
+
+
+@pytest.mark.parametrize(
+    ("ticket", "waits"),
+    [((7 << 32) | 2, True), (7 << 32, False), ((8 << 32) | 2, False), (FINISHED, False)],
+    ids=["tasks left", "none left", "of another stage", "finished"],
+)
+def test_tasks_are_left_to_their_member_for_a_moment(ticket: int, waits: bool) -> None:
+    """While there are some, of the stage at work."""
+    team = np.zeros(3 * LINE // 8, np.int64)
+    team[2 * LINE // 8] = ticket
+    assert looks(team.ctypes.data, 1, 7) == (PATIENCE if waits else 0)
 
 
 @pytest.mark.skipif(_threads.available() < 2, reason="one CPU")

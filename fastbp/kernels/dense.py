@@ -161,8 +161,9 @@ def prefetch_group(delta, bytes_of_row):
 def sum_listed(one, run, layer, tile, rows, g, w, eta, room):
     """g[i] += the sum over ``rows``, from and to, of a_in[r, i] delta[r], for the inputs of a tile that are listed.
 
-    With eta g[i] begins at 0 where the first group lists i, and where the last one lists it it is W -= eta g. While a
-    group is summed the next one's deltas are asked for: half of them another core wrote.
+    With eta g[i] begins at 0 where the first group lists i, and what the last one lists goes into W: W -= eta g; g is
+    right for the others only. While a group is summed the next one's deltas are asked for: half of them another core
+    wrote.
     """
     size, width, piece = size_of(one), panel_width(layer.width, tile.j0), slice_of(run, tile.i0)
     (r0, r1), words, row = rows, words_of(run, tile.i0, tile.i1), size * width
@@ -201,7 +202,7 @@ def listed_gradient(one, run, layer, tile, r0, r1, g, w, eta):
 
 @njit
 def step_listed(one, run, layer, tile, rows, w, eta, scratch):
-    """W -= eta g for a tile whose inputs are listed, where nobody else wants its gradient.
+    """W -= eta g for a tile whose inputs are listed, where nobody else wants its gradient; of one row or more.
 
     g stays in the first-level cache, and rows of W that no sample lists are left alone. What the first group lists need
     not be 0 before, and what the last one lists goes right into W; so for a batch that is one group, the sum is all.

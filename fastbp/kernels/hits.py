@@ -34,7 +34,10 @@ FEW_OUTPUTS = 4
 
 @inlined
 def place_of_largest(one, row, n):
-    """Where in a row of n numbers the largest is, the first of equals; without branches that nobody could foresee."""
+    """Where in a row of n numbers the largest is, the first of equals; with NaN among them no place that there is.
+
+    Up to a vector's worth of numbers without branches, which nobody could foresee.
+    """
     size, lanes = size_of(one), lanes_of(one)
     if n <= lanes:
         x = load_first(one, row, n, -math.inf)

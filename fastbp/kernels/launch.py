@@ -214,8 +214,8 @@ def together(at, member):
         done = 0
         for other in range(threads):
             segment = (member + other) % threads
-            if other and run.chunks == 1:  # a small batch
-                leave(team, segment)
+            if other and run.chunks == 1:
+                leave(team, segment, stage)
             left = take(team, segment)
             while left:
                 call(run.work, at, run.layers, run.tiles, segment_stop(run.tasks, segment, threads) - left)

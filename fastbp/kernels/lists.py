@@ -220,9 +220,9 @@ def marks_of(run, piece, r, w):
 
 @njit
 def list_marked(run, piece, rows, but, inputs, places):
-    """List those of some inputs that a group of some rows lists, both from and to, and the one at row ``but`` does not.
+    """List which inputs a group of some rows lists, and the one at row ``but`` does not; how many these are.
 
-    To ``places``; how many there are.
+    ``rows`` and ``inputs`` are pairs, from and to; ``places`` is where the list goes.
     """
     entry, (r0, r1), (i0, i1) = 0, rows, inputs
     w0, w1 = words_of(run, i0, i1)

@@ -5,8 +5,8 @@
 
 In a narrow network a task of phase 1 takes a chunk of the batch's samples through all layers; in a wide one a layer is
 a stage, and a task one of its panels (``STAGE`` records say which; plan.py makes them). Within a stage no task touches
-what another one writes, so there is nothing to lock or to zero (but for slices of the inputs, where who comes last
-knows that all others are done: slices.py); and since every sum runs in a fixed order inside one task, the bits do not
+what another one writes, so there is nothing to lock or to zero (but for slices of the inputs, where who goes on knows
+that all others are done: slices.py); and since every sum runs in a fixed order inside one task, the bits do not
 depend on the number of threads.
 
 Where a batch is large its samples are cut into parts, and phase 2 has two stages: a tile's gradient over one part, in
@@ -44,7 +44,7 @@ from .slices import is_last_piece, piece_of
 from .squares import scale, square_sum
 from .update import is_plain, update
 
-# Chunks begin at multiples of the microkernel's rows, so that only the last one has a remainder.
+# Chunks begin at multiples of so many samples, so that only the last one has less than a whole group (lists.py).
 ROW_GROUP = 8
 # Up to this width the first layer's W stays in the second-level cache beside all else: 784 x 64 numbers are 200 KiB.
 SMALL_WIDTH = 64

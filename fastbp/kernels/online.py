@@ -213,7 +213,7 @@ def step_rows(one, run, layer, x, places, count, j0, j1):
     for j in range(j0 + (j1 - j0 - 1) // PANEL * PANEL, j0 - 1, -PANEL):
         width = panel_width(layer.width, j)
         w = run.theta + size * (layer.w + j * (layer.n_in + 1))
-        for v in range(0, width, 2 * lanes_of(one)):
+        for v in range((width - 1) // (2 * lanes_of(one)) * 2 * lanes_of(one), -1, -2 * lanes_of(one)):
             step_vectors(one, run, x, places, count, w + size * v, size * width, delta + size * (j + v))
 
 

@@ -6,9 +6,9 @@ with its rows of W, sums the gradient of these rows and updates them. What cross
 
     z = (b + sum over the first slice's i of a_i W[i]) + (sum over the second's of a_i W[i])
 
-A team's task is a slice of a chunk of samples. Who brings a chunk's last one takes it through the rest of the network:
-nobody waits for the others there. But where a batch is a single chunk it is the same thread every time, if it comes at
-all, as later layers' parameters and activations should stay in its cache. One thread, which takes both slices of a
+A team's task is a slice of a chunk of samples. Who brings a chunk's last one takes it through the rest of the network.
+Where a batch is a single chunk, who did the last slice waits a moment for the others and goes on: so it is mostly the
+same thread, and later layers' parameters and activations stay in its cache. One thread, which takes both slices of a
 chunk at once, adds up in the same order: the bits are the same. In a team each slice's inputs lie apart, in rows of
 their own: a CPU that reads a row to its end fetches what lies behind it, too, and would take it from the other core. So
 do the lists. Slices begin at a multiple of 16, and are equal but for that; with each of them begins a new 64-bit word
@@ -23,7 +23,7 @@ from .memory import store_int
 from .team import load_shared, relax, subtract_shared
 
 # What stands beside the number of slices that are done while somebody waits for the others, and looks before that one
-# gives up, about 3 us.
+# gives up: 0.8 us on machine G of docs/performance.md.
 WAITS, LOOKS = 1 << 32, 64
 
 
@@ -92,10 +92,10 @@ def piece_of(run, task):
 
 @njit
 def is_last_piece(run, piece, chunk):
-    """Count a slice of a chunk as done; whether its task takes the chunk through the network."""
+    """Count a slice of a chunk as done; whether its task takes the chunk through the network. One of them does."""
     done = run.costs + LINE * chunk + 8
     if run.chunks == 1 and piece == run.slices - 1:
-        if not waits_for_others(run, done):
+        if not others_came(run, done):
             return False
     elif subtract_shared(-1, done) + 1 != run.slices:
         return False
@@ -104,10 +104,10 @@ def is_last_piece(run, piece, chunk):
 
 
 @njit
-def waits_for_others(run, done):
+def others_came(run, done):
     """Count a single chunk's last slice as done, and wait a moment for the others; whether they are done, too.
 
-    If so, WAITS told them to leave the chunk to who waits.
+    While WAITS stands beside the count, who comes last leaves the chunk to who waits.
     """
     all_done = run.slices + WAITS
     looks = 0 if subtract_shared(-1 - WAITS, done) + 1 < run.slices else LOOKS
