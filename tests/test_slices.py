@@ -215,11 +215,11 @@ def test_a_single_chunk_is_left_to_who_waits_for_it() -> None:
 
 
 def test_one_of_two_threads_goes_on() -> None:
-    counted, going = Counted(2, 1), [0, 0]
+    counted, going = Counted(2, 1), np.zeros((2, 2000), bool)
 
     def work(piece: int) -> None:
-        for _ in range(2000):
-            going[piece] += counted.goes_on(piece)
+        for batch in range(2000):
+            going[piece, batch] = counted.goes_on(piece)
             both.wait()
 
     both = threading.Barrier(2)
@@ -228,7 +228,7 @@ def test_one_of_two_threads_goes_on() -> None:
         member.start()
     for member in members:
         member.join()
-    assert sum(going) == 2000
+    np.testing.assert_array_equal(going.sum(axis=0), 1)
     assert counted.done() == 0
 
 

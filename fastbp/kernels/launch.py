@@ -214,7 +214,7 @@ def together(at, member):
         done = 0
         for other in range(threads):
             segment = (member + other) % threads
-            if other and run.chunks == 1:
+            if other and run.chunks == 1:  # then tasks are short
                 leave(team, segment, stage)
             left = take(team, segment)
             while left:

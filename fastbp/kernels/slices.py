@@ -23,7 +23,7 @@ from .memory import store_int
 from .team import load_shared, relax, subtract_shared
 
 # What stands beside the number of slices that are done while somebody waits for the others, and looks before that one
-# gives up: 0.8 us on machine G of docs/performance.md.
+# gives up: 0.7 us on machine G of docs/performance.md.
 WAITS, LOOKS = 1 << 32, 64
 
 

@@ -32,7 +32,7 @@ TAKEABLE = 0xFFFFFFFF
 # Looks at a ticket before a waiting thread offers its CPU to others, as another program may want it. 10 to 30 us.
 SPINS = 1000
 # Looks at another member's ticket before its tasks are taken, and pauses between them, as a look takes the ticket's
-# line from it. 1.3 us on machine G of docs/performance.md; next to nothing where ``relax`` does nothing.
+# line from it. 1.1 us on machine G of docs/performance.md; next to nothing where ``relax`` does nothing.
 PATIENCE, PAUSES = 16, 8
 YIELD = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
 
